@@ -60,6 +60,14 @@ class BoundRule:
             return detected
         return [reading for found in detected for reading in self.no_data.read(gap, found)]
 
+    def take_until_breach(self, closed: Panes) -> tuple[int, list[Reading]]:
+        """Read closed panes, see Detector; none if other readings than a breach matter, too."""
+        entry = self.entry
+        if not closed or entry["lives"] or entry["gap"] or self.no_data.mode != "ok":
+            return 0, []
+        self._wakes = None
+        return self.detector.take_until_breach(entry["seen"], closed)
+
     def learn(self, pane: int, vitals: Vitals) -> None:
         """Read a closed pane in which, as the caller knows, no alert changes."""
         self._wakes = None

@@ -94,11 +94,16 @@ class Step:
         """
         for bound in self.bound:
             counted = bound.rule.condition.counted
-            for pane, vitals in closed:
+            parts = [(pane, counted(vitals) if vitals.late else vitals) for pane, vitals in closed]
+            read = [(pane, part) for pane, part in parts if part is not None]
+            count, readings = bound.take_until_breach(read)
+            self._due = None
+            for reading in readings:
+                self._apply(bound, reading)
+            for pane, part in read[count:]:
                 if bound.wakes() < pane:
                     self._wake(bound, pane)
-                if (read := counted(vitals) if vitals.late else vitals) is not None:
-                    self._evaluate(bound, pane, read)
+                self._evaluate(bound, pane, part)
             self._wake(bound, self.floor)
 
     def peek(self, opened: Panes) -> None:

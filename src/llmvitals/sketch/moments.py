@@ -80,13 +80,25 @@ def merge_meaning(parts: Iterable[Meaning]) -> Meaning:
 def _merged(parts: Sequence[Moments]) -> Moments:
     if len(parts) == 1:
         return parts[0]
-    sums = [moments.sums() for moments in parts]
     return Moments.of(
-        sum(moments.count for moments in parts),
-        np.sum([x for x, _ in sums], axis=0),
-        np.sum([z for _, z in sums], axis=0),
+        sum([moments.count for moments in parts]),
+        _added([moments.x for moments in parts], parts),
+        _added([moments.z for moments in parts], parts),
         least(vector for moments in parts for vector in moments.sample),
     )
+
+
+def _added(packed: Sequence[bytes], parts: Sequence[Moments]) -> NDArray[np.int64]:
+    """The sum of the packed sums of parts; those that are packed alike are read together."""
+    alike: dict[int, list[bytes]] = {}
+    for data, moments in zip(packed, parts, strict=True):
+        alike.setdefault(len(moments.z) // FEATURES, []).append(data)
+    sums = [
+        np.frombuffer(b"".join(some), f"<i{width}").reshape(len(some), -1).sum(axis=0, dtype=np.int64)
+        for width, some in alike.items()
+    ]
+    total: NDArray[np.int64] = sum(sums[1:], start=sums[0])
+    return total
 
 
 def least(vectors: Iterable[SampledVector]) -> tuple[SampledVector, ...]:

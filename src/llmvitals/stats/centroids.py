@@ -33,7 +33,7 @@ def gather(state: dict[str, Any], rows: NDArray[np.floating], most: int) -> None
 def units(rows: NDArray[np.floating]) -> Floats:
     """Rows at length 1, float32; rows of length 0 stay as they are."""
     made: Floats = rows.astype(np.float32)
-    made /= np.maximum(np.linalg.norm(made, axis=1, keepdims=True), np.float32(1e-9))
+    made /= np.maximum(np.sqrt(np.add.reduce(made * made, axis=1, keepdims=True)), np.float32(1e-9))
     return made
 
 

@@ -21,6 +21,8 @@ NOISES: Final = (0.0025, 0.01, 0.05, 0.2)
 RARE: Final = 1e-3
 _RATIO: Final = np.repeat(RATIOS, len(NOISES))
 _NOISE: Final = np.tile(NOISES, len(RATIOS))
+_LOG_RISE, _NOISE_RISE = np.log(_RATIO), _NOISE * _RATIO
+_LOG_FALL, _NOISE_FALL = np.log(1 / _RATIO), _NOISE * (1 / _RATIO)
 
 
 def log_ratios(count: float, expected: float, *, fall: bool = False) -> NDArray[np.float64]:
@@ -30,10 +32,9 @@ def log_ratios(count: float, expected: float, *, fall: bool = False) -> NDArray[
     """
     if not count and not expected:
         return np.zeros(len(_RATIO))
-    ratio = 1 / _RATIO if fall else _RATIO
-    usual, changed = 1 + _NOISE * expected, 1 + _NOISE * ratio * expected
-    rest = np.log(usual / changed)
-    logs: NDArray[np.float64] = count * (np.log(ratio) + rest) + rest / _NOISE
+    log_ratio, changed = (_LOG_FALL, _NOISE_FALL) if fall else (_LOG_RISE, _NOISE_RISE)
+    rest = np.log((1 + _NOISE * expected) / (1 + changed * expected))
+    logs: NDArray[np.float64] = count * (log_ratio + rest) + rest / _NOISE
     return logs
 
 

@@ -19,9 +19,28 @@ from llmvitals.stats.axes import Floats
 SPANS: Final = (2, 4, 8, 16, 32, 64, 128)
 """Minutes. A span of 1 is left out, because a single minute may be one user's burst."""
 _KEEP: Final = np.array([1 - 2 / (span + 1) for span in SPANS])
+_KEEP_SQUARES: Final = _KEEP**2
+_KEEP_SUMS: Final = _KEEP[:, None].astype(np.float32)
+_NOTHING: Final = np.float64(0)
 
-Memory = dict[str, Any]
-"""Plain data, {} at first: "sums": S for each of SPANS, float32; "calls": A; "squares": B; "unsure": D."""
+Memory = dict[str, NDArray[Any]]
+"""Arrays, {} at first: "sums": S for each of SPANS (float32); "calls": A; "squares": B; "unsure": D."""
+
+
+def opened(plain: dict[str, Any]) -> Memory:
+    """The memory in plain data."""
+    if not plain:
+        return {}
+    sums = np.frombuffer(plain["sums"], "<f4").reshape(len(SPANS), -1)
+    return {"sums": sums, **{name: np.array(value) for name, value in plain.items() if name != "sums"}}
+
+
+def packed(memory: Memory) -> dict[str, Any]:
+    """Plain data: what `opened` reads."""
+    return {
+        name: value.astype("<f4").tobytes() if name == "sums" else value.tolist()
+        for name, value in memory.items()
+    }
 
 
 def radius(calls: int, white: Floats) -> float:
@@ -37,19 +56,18 @@ def remember(memory: Memory, calls: int, white: Floats, cap: float, *, unsure: f
     """
     size = radius(calls, white)
     drawn = min(1.0, (cap / size) ** 1.5) if size else 1.0
-    sums = _sums(memory, len(white)) * _KEEP[:, None].astype(np.float32) + white * np.float32(calls * drawn)
-    memory["sums"] = sums.astype("<f4").tobytes()
-    memory["calls"] = (np.array(memory.get("calls", 0.0)) * _KEEP + calls).tolist()
-    memory["squares"] = (np.array(memory.get("squares", 0.0)) * _KEEP**2 + calls).tolist()
+    sums = memory.get("sums", np.float32(0))
+    memory["sums"] = sums * _KEEP_SUMS + white * np.float32(calls * drawn)
+    memory["calls"] = memory.get("calls", _NOTHING) * _KEEP + calls
+    memory["squares"] = memory.get("squares", _NOTHING) * _KEEP_SQUARES + calls
     if unsure or "unsure" in memory:
-        memory["unsure"] = (np.array(memory.get("unsure", 0.0)) * _KEEP + calls * unsure).tolist()
+        memory["unsure"] = memory.get("unsure", _NOTHING) * _KEEP + calls * unsure
 
 
 def roots(memory: Memory, reference: int) -> NDArray[np.float64]:
     """The cube root of T² for each of SPANS, after at least a minute; 0 without calls. reference: N."""
-    sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    calls = np.array(memory["calls"])
-    squares = np.array(memory["squares"]) + calls**2 / reference + calls * memory.get("unsure", 0.0)
+    sums, calls = memory["sums"], memory["calls"]
+    squares = memory["squares"] + calls**2 / reference + calls * memory.get("unsure", 0.0)
     values: NDArray[np.float64] = np.cbrt(np.einsum("ij,ij->i", sums, sums) / np.maximum(squares, 1e-9))
     return values
 
@@ -62,13 +80,7 @@ def joint(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np
 
 def mean(memory: Memory, place: int) -> NDArray[np.float64]:
     """The mean of y as the memory of SPANS[place] has it."""
-    sums = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), -1)
-    value: NDArray[np.float64] = sums[place].astype(np.float64) / max(memory["calls"][place], 1e-9)
+    value: NDArray[np.float64] = memory["sums"][place].astype(np.float64) / max(
+        float(memory["calls"][place]), 1e-9
+    )
     return value
-
-
-def _sums(memory: Memory, width: int) -> Floats:
-    if not memory:
-        return np.zeros((len(SPANS), width), np.float32)
-    sums: Floats = np.frombuffer(memory["sums"], "<f4").reshape(len(SPANS), width)
-    return sums

@@ -7,6 +7,7 @@ The New England Journal of Statistics in Data Science, 2023.
 from __future__ import annotations
 
 import math
+from math import exp, log1p
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ def step(state: dict[str, Any], evidence: Sequence[float]) -> None:
     Where every e has a mean of at most 1, the mean time until `level` first passes log A is at least A steps.
     """
     before = state.get("r") or [_NONE] * len(evidence)
-    state["r"] = [max(_NONE, _plus_one(r) + e) for r, e in zip(before, evidence, strict=True)]
+    state["r"] = [max(_NONE, plus + e) for plus, e in zip(_plus_one(before), evidence, strict=True)]
+
+
+def highest(state: dict[str, Any], most: float) -> float:
+    """The highest that `level` can be after a step in which no log e is above `most`."""
+    return _plus_one([max(state.get("r") or [_NONE])])[0] + most + _ROUNDING
 
 
 def level(state: dict[str, Any]) -> float:
@@ -35,8 +41,9 @@ def level(state: dict[str, Any]) -> float:
 
 
 _NONE = -1e300
+_ROUNDING = 1e-9
 
 
-def _plus_one(r: float) -> float:
-    """log(1 + exp r), without overflow."""
-    return max(r, 0.0) + math.log1p(math.exp(-abs(r)))
+def _plus_one(r: Sequence[float]) -> list[float]:
+    """log(1 + exp r) of each, without overflow."""
+    return [max(one, 0.0) + log1p(exp(-abs(one))) for one in r]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -13,7 +14,7 @@ from llmvitals.stats.axes import Axes, Floats
 RIDGE: Final = 0.1
 
 
-class Whitening(msgspec.Struct, frozen=True, array_like=True):
+class Whitening(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """y = (Σ + λ)^(-1/2)·(mean - mean_ref), Σ the covariance of √n·mean, λ its mean eigenvalue times a share.
 
     Of Σ are kept the greatest axes, and along all others the mean of what is left. So
@@ -30,8 +31,7 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
 
     def white(self, means: NDArray[np.floating], hour: int | None = None) -> Floats:
         """The y (… × d, float32) of means (… × d, at the scale of the reference's); hour: of the week."""
-        apart = means.astype(np.float32) - np.frombuffer(self.mean, "<f4")
-        axes = np.frombuffer(self.axes, "i1").reshape(-1, apart.shape[-1]).astype(np.float32)
+        apart, axes = means.astype(np.float32) - self._mean, self._directions
         if self.season and hour is not None:
             apart -= np.frombuffer(self.season, "<f4").reshape(-1, len(axes))[hour] @ axes
         along = (apart @ axes.T) * np.frombuffer(self.gains, "<f4")
@@ -40,9 +40,17 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True):
 
     def alike(self, means: NDArray[np.floating]) -> Floats:
         """How much further than the reference a mean (d) lies along its mean; more if calls are alike."""
-        mean = np.frombuffer(self.mean, "<f4")
+        mean = self._mean
         out = (means.astype(np.float32) - mean) @ mean / max(float(np.sqrt(mean @ mean)), 1e-9)
         return np.array([out], np.float32)
+
+    @cached_property
+    def _mean(self) -> Floats:
+        return np.frombuffer(self.mean, "<f4")
+
+    @cached_property
+    def _directions(self) -> Floats:
+        return np.frombuffer(self.axes, "i1").reshape(-1, len(self._mean)).astype(np.float32)
 
 
 def whitening(

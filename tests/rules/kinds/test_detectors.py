@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -110,6 +111,28 @@ def test_its_state_survives_a_checkpoint(name, tmp_path, whole):
     subject = SUBJECTS[name]
     found = heard(subject, tmp_path, changed(name), length(subject), cuts=cuts(name, 4), packed=True)
     assert found == whole(name)
+
+
+@PARAMETRIZED
+def test_many_panes_that_a_backtest_reads_together_leave_the_same_state(name, tmp_path):
+    subject, panes = SUBJECTS[name], changed(name)
+    live = watched(subject, tmp_path)
+    backtest = RuleEngine(live.rules, subject.micros, bare=True, updates=False)
+    states: list[dict] = [{}, {}]
+    said: list[list[Alert]] = [[], []]
+    some = rng(name, 7).random(len(panes)) < 0.9
+    left = [pane for pane, kept in zip(sorted(panes), some, strict=True) if kept]
+    for floor in [*cuts(name, 8), subject.first + length(subject)]:
+        closed = [(pane, panes[pane]) for pane in left if pane < floor]
+        left = left[len(closed) :]
+        for engine, state, found in zip((live, backtest), states, said, strict=True):
+            view = engine.views[0].name
+            found.extend(alerts(engine.advance(view, subject.series, state, floor=floor, closed=closed)))
+        seen = [{rule: entry["seen"] for rule, entry in state.get("rules", {}).items()} for state in states]
+        assert msgspec.json.encode(seen[0], order="sorted") == msgspec.json.encode(seen[1], order="sorted")
+    assert [(one.at, one.status, one.level) for one in said[0]] == [
+        (one.at, one.status, one.level) for one in said[1]
+    ]
 
 
 @PARAMETRIZED

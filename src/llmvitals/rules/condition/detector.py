@@ -37,6 +37,18 @@ class Detector(Protocol):
         It is not asked while the state is empty.
         """
 
+    def take_until_breach(
+        self, state: dict[str, Any], closed: Sequence[tuple[int, Vitals]]
+    ) -> tuple[int, list[Reading]]:
+        """Read closed panes of a series without an alert, one or more, up to the first that gives a breach.
+
+        Returns how many were read, and the readings with the breach; [] if there was none. A detector may
+        stop earlier. The state is that after `take` of each pane, but for what `wakes` asks for after the
+        last one. By default it reads none.
+        """
+        del state, closed
+        return 0, []
+
     def peek(self, state: dict[str, Any], opened: Sequence[tuple[int, Vitals]]) -> list[Reading]:
         """Read panes that are still open; by default they are ignored."""
         del state, opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from llmvitals.stats import gumbel
 from llmvitals.stats.axes import Floats
-from llmvitals.stats.hotelling import SPANS, remember, roots
+from llmvitals.stats.hotelling import SPANS, opened, packed, remember, roots
 
 _OFTEN: Final = 8
 """The number of times that a span has to fit into the recorded minutes."""
@@ -26,7 +26,7 @@ BORROWED: Final = 1.1
 """What widens the limit of a span that was too long to be measured."""
 
 
-class Calibration(msgspec.Struct, frozen=True, array_like=True):
+class Calibration(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """Of one head. cap: see hotelling.remember.
 
     means, deviations: of each span's cube root of T²; of the first spans only, where little was recorded.
@@ -57,9 +57,14 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True):
 
     def read(self, found: NDArray[np.float64], limits: NDArray[np.float64]) -> tuple[float, int]:
         """The greatest share of its limit that a span has reached, and the place of the span."""
-        apart = (found[: len(self.means)] - self.means) / self.deviations / limits
+        means, deviations = self._usual
+        apart = (found[: len(means)] - means) / deviations / limits
         most = int(apart.argmax())
         return float(apart[most]), most
+
+    @cached_property
+    def _usual(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return np.array(self.means), np.array(self.deviations)
 
 
 @lru_cache(maxsize=1_024)
@@ -88,8 +93,9 @@ def capped(radii: list[float]) -> float:
 
 def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
     """Add an ordinary minute. State: "cap"; then "memory", see hotelling, and that of add_roots."""
-    memory = state.setdefault("memory", {})
+    memory = opened(state.setdefault("memory", {}))
     remember(memory, calls, white, state["cap"])
+    state["memory"] = packed(memory)
     add_roots(state, roots(memory, reference))
 
 

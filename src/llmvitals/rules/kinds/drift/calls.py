@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
     from llmvitals.stats.whitening import Whitening
 
+MOST: Final = 64
+"""Whole vectors of a step."""
 RECENT: Final = 64
 """Calls that are kept to know repeats, and to name calls."""
 ALIKE: Final = 0.8
@@ -62,8 +65,15 @@ def distinct(
     y, times = units(whitening.white(x) if whitening else x), np.array([call.at for call in whole])
     near = y[-len(calls) :] @ y.T > (ALIKE if whitening else SAME)
     near &= np.abs(times[-len(calls) :, None] - times) <= APART
-    first = np.flatnonzero(~np.tril(near, len(before) - 1).any(axis=1)) + len(before)
+    near &= _earlier(len(before), len(calls))
+    first = np.flatnonzero(~near.any(axis=1)) + len(before)
     return Distinct(x[first], y[first])
+
+
+@lru_cache(maxsize=2 * MOST)
+def _earlier(before: int, calls: int) -> NDArray[np.bool_]:
+    """For each call which of those before it, and of all calls, are earlier."""
+    return np.tri(calls, before + calls, before - 1, dtype=np.bool_)
 
 
 def recent(state: dict[str, Any]) -> list[SampledCall]:

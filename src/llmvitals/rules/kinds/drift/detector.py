@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading, Stand
+from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.false_alarms import run_length
 from llmvitals.rules.kinds.drift import heads, notes, pool, visible
@@ -16,6 +17,8 @@ from llmvitals.rules.kinds.drift.training import Learner
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
     from llmvitals.sketch.moments import Meaning
@@ -62,11 +65,53 @@ class DriftDetector(Detector):
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane. The last reading is repeated until a step makes another one."""
+        readings = self._take(state, pane, vitals)
+        if state:
+            _pack(state)
+        return readings
+
+    def take_until_breach(
+        self, state: dict[str, Any], closed: Sequence[tuple[int, Vitals]]
+    ) -> tuple[int, list[Reading]]:
+        """Read panes; those without embeddings only repeat what was said, and no state is packed between."""
+        count, readings = 0, list[Reading]()
+        if state.get("said", ("",))[0] != "breach":
+            count, readings = self._take_many(state, closed)
+        _pack(state)
+        return count, readings
+
+    def _take_many(
+        self, state: dict[str, Any], closed: Sequence[tuple[int, Vitals]]
+    ) -> tuple[int, list[Reading]]:
+        due = self.wakes(state)
+        for count, (pane, vitals) in enumerate(closed):
+            while due < pane:
+                readings = self._take(state, due, None, stands=False)
+                if _is_breach(readings):
+                    return count, readings
+                due = self.wakes(state)
+            meaning = vitals.meaning
+            if not meaning:
+                continue
+            if [*meaning] == [state.get("space")] and not minute.ends(pane, self.pane):
+                self._hear(state, pane, meaning)
+                due = state["wake"]  # the end of this minute: nothing else happens so soon
+                continue
+            readings = self._take(state, pane, vitals, stands=False)
+            if _is_breach(readings):
+                return count + 1, readings
+            due = self.wakes(state)
+        return len(closed), []
+
+    def _take(
+        self, state: dict[str, Any], pane: int, vitals: Vitals | None, *, stands: bool = True
+    ) -> list[Reading]:
+        """Read a closed pane; the state is plain data after `_pack`."""
         at, readings = (pane + 1) * self.pane, []
         if vitals is not None and vitals.meaning:
             readings = self._add_embeddings(state, pane, vitals.meaning)
         if step := pool.step(state, pane, self.pane, self.rule.min_calls):
-            readings = [*readings, self._step(state, *step)]
+            readings = [*readings, self._step(state, *step, stands=stands)]
         elif at >= self._stale(state):
             state["silent"] = True
             state.pop("memories", None)
@@ -89,10 +134,7 @@ class DriftDetector(Detector):
         ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
         at = (pane + 1) * self.pane
         if ours:
-            pool.add(state, ours, pane, self.pane)
-            state["heard"] = at
-            state.pop("other", None)
-            state.pop("silent", None)
+            self._hear(state, pane, ours)
         elif "space" in state:
             state["other"] = min(meaning)
             if not self.rule.model and at - state["heard"] >= DAY:
@@ -102,6 +144,12 @@ class DriftDetector(Detector):
                 state["heard"] = at
                 return [self._none(at, note)]
         return []
+
+    def _hear(self, state: dict[str, Any], pane: int, ours: Meaning) -> None:
+        pool.add(state, ours, pane, self.pane)
+        state["heard"] = (pane + 1) * self.pane
+        state.pop("other", None)
+        state.pop("silent", None)
 
     def _none(self, at: int, note: str) -> Reading:
         return Reading(at, "none", 0, self.rule.min_calls, note=note)
@@ -118,10 +166,10 @@ class DriftDetector(Detector):
         heard: int = state["heard"]
         return heard + HOUR
 
-    def _step(self, state: dict[str, Any], space: str, step: Step) -> Reading:
+    def _step(self, state: dict[str, Any], space: str, step: Step, *, stands: bool) -> Reading:
         state["space"] = space
         if "reference" in state:
-            return self._evaluated(state, unpacked(state["reference"]), step)
+            return self._evaluated(state, unpacked(state["reference"]), step, stands=stands)
         learning, note = state.setdefault("learning", {}), "learning"
         if learning and "learned" not in learning:
             learning.clear()
@@ -136,19 +184,22 @@ class DriftDetector(Detector):
         stand = Stand(step.end, measures, counts, texts={"model": space})
         return Reading(step.end, "clear", 0.0, 1.0, note=note, stands=(stand,))
 
-    def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step) -> Reading:
+    def _evaluated(self, state: dict[str, Any], reference: Reference, step: Step, *, stands: bool) -> Reading:
         run = run_length(self.rule.false_alarms, self.rule.series, MINUTE)
         found = heads.read(state, reference, step, run)
         state["recent"] = [*recent(state), *step.calls][-RECENT:]
         score = found.scores[found.greatest].share
         if found.known:
             state["hushed"] = found.hushed
-        stand = self._stand(reference, step, found, visible.share(state, reference, run))
         verdict: Verdict = "breach" if score > 1 else "hold" if score >= RELEASE else "clear"
         if not found.known and verdict == "clear" and state.get("hushed", 0.0) >= RELEASE:
             verdict = "hold"
         note = notes.changed(state, reference, found) if verdict == "breach" else "back to the reference"
-        return Reading(step.end, verdict, score, 1.0, note=note, stands=(stand,))
+        reading = Reading(step.end, verdict, score, 1.0, note=note)
+        if not stands:
+            return reading
+        seen = visible.share(state, reference, run)
+        return reading._replace(stands=(self._stand(reference, step, found, seen),))
 
     def _stand(self, reference: Reference, step: Step, found: heads.Read, seen: float | None) -> Stand:
         topics, shape, alike, unusual, joint = (score.share for score in found.scores)
@@ -166,3 +217,12 @@ class DriftDetector(Detector):
             measures["limits_learned_s"] = float(reference.minutes * MINUTE // SECOND)
         counts = {"calls": step.moments.count, "reference_calls": reference.calls}
         return Stand(step.end, measures, counts, texts={"model": reference.space})
+
+
+def _pack(state: dict[str, Any]) -> None:
+    pool.pack(state)
+    heads.pack(state)
+
+
+def _is_breach(readings: Sequence[Reading]) -> bool:
+    return any(reading.verdict == "breach" for reading in readings)

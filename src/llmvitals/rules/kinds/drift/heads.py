@@ -56,11 +56,12 @@ class Read(NamedTuple):
 def read(state: dict[str, Any], reference: Reference, step: Step, run: float) -> Read:
     """Remember a step, and compare each head's memories with its limits.
 
-    run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling; "seen",
-    "hour" and "profile": see `_known`; "watched": of each head, see second_limits.
+    run: minutes from one false alarm to the next. State: "memories": of each head, see hotelling, arrays
+    until `pack`; "seen", "hour" and "profile": see `_known`; "watched": of each head, see second_limits.
     """
     memories: list[hotelling.Memory] = state.setdefault("memories", [])
     memories += [{} for _ in range(JOINT - len(memories))]
+    memories[:] = [hotelling.opened(memory) if _is_plain(memory) else memory for memory in memories]
     watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
@@ -86,6 +87,16 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
         for place, roots in looked.items():
             second_limits.add(watched[place], roots, step.minutes, reference.minutes)
     return Read(scores, known)
+
+
+def pack(state: dict[str, Any]) -> None:
+    """Make the memories plain data."""
+    memories = state.get("memories", [])
+    memories[:] = [memory if _is_plain(memory) else hotelling.packed(memory) for memory in memories]
+
+
+def _is_plain(memory: dict[str, Any]) -> bool:
+    return type(memory.get("sums", b"")) is bytes
 
 
 def _known(state: dict[str, Any], reference: Reference, hour: int, looks: Looks) -> bool:

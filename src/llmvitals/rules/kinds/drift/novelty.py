@@ -8,6 +8,7 @@ compared as the mean of all vectors is: what is usual adds little to it, so a ne
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,7 +32,7 @@ _BINS: Final = 512
 """Of the novelty, 0 … 2."""
 
 
-class Novelty(msgspec.Struct, frozen=True, array_like=True):
+class Novelty(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """What makes a call unusual. calls: the whitening of single calls.
 
     centroids: see stats.centroids.packed. low, high: the novelty at which the weight is 0 and 1.
@@ -44,7 +45,7 @@ class Novelty(msgspec.Struct, frozen=True, array_like=True):
 
     def of(self, y: Floats) -> NDArray[np.float64]:
         """The novelty of calls (n) by their y (n × d)."""
-        nearest = (y @ centroids.unpacked(self.centroids, y.shape[1]).T).max(axis=1, initial=-1.0)
+        nearest = (y @ self._centroids.T).max(axis=1, initial=-1.0)
         far: NDArray[np.float64] = 1.0 - nearest.astype(np.float64)
         return far
 
@@ -58,6 +59,10 @@ class Novelty(msgspec.Struct, frozen=True, array_like=True):
         """The mean (d) of weight · y; 0 without calls."""
         made: Floats = self.weighed(y).sum(axis=0) / np.float32(max(len(y), 1))
         return made
+
+    @cached_property
+    def _centroids(self) -> Floats:
+        return centroids.unpacked(self.centroids, len(self.calls.mean) // 4)
 
 
 def gather_axes(state: dict[str, Any], x: Floats) -> None:

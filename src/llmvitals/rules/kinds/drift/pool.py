@@ -2,54 +2,68 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from llmvitals.rules.condition import minute
-from llmvitals.rules.kinds.drift.calls import SampledCall
+from llmvitals.rules.kinds.drift.calls import MOST, SampledCall
 from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.witness import small
+from llmvitals.sketch.moments import MOST as SPACES
 from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MOST: Final = 64
-"""Whole vectors of a step."""
+    from collections.abc import Mapping, Sequence
 
 
 def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None:
     """Add a pane's moments of some spaces.
 
-    State: "pool": of each pane space → moments, merged once a minute; "sampled": space → the last MOST calls
-    of all panes' samples; "wake": a pane; "minutes".
+    State: "pool": of each pane space → moments, in plain data and merged once a minute after `pack`;
+    "sampled": space → the last MOST calls of all panes' samples; "wake": a pane; "minutes".
     """
     if meaning:
+        sampled = state.setdefault("sampled", {})
         for space, moments in meaning.items():
-            calls = state.setdefault("sampled", {}).setdefault(space, [])
-            calls += ([(pane + 1) * length, trace, x] for _, trace, x in moments.sample)
+            calls = sampled.setdefault(space, [])
+            calls += [[(pane + 1) * length, trace, x] for _, trace, x in moments.sample]
             del calls[:-MOST]
-        state.setdefault("pool", []).append(_plain(meaning))
+        state.setdefault("pool", []).append(meaning)
         state["wake"] = minute.last(pane, length)
 
 
 def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str, Step] | None:
-    """The space that has `least` vectors at the end of this pane, if the pane ends a minute with vectors."""
+    """The space that has `least` vectors at the end of this pane, if the pane ends a minute with vectors.
+
+    State: "merge", until `pack`: so many panes of the pool are minutes that are over.
+    """
     if pane != state.get("wake"):
         return None
     del state["wake"]
     state["minutes"] = state.get("minutes", 0) + 1
-    pool = merge_meaning(map(_moments, state["pool"]))
-    space = max(sorted(pool), key=lambda name: pool[name].count)
-    if pool[space].count < least:
-        state["pool"] = [_plain(pool)]
+    counts = _counts(state["pool"])
+    space = max(counts, key=counts.__getitem__)
+    if counts[space] < least:
+        state["merge"] = len(state["pool"])
         return None
-    del state["pool"]
+    state.pop("merge", None)
+    parts = [{space: part[space]} for part in map(_moments, state.pop("pool")) if space in part]
     sampled = small(state.pop("sampled", {}).get(space, ()))
-    calls = tuple(SampledCall(trace, x, at) for at, trace, x in sampled)
-    return space, Step((pane + 1) * length, state.pop("minutes"), pool[space], calls)
+    calls = tuple([SampledCall(trace, x, at) for at, trace, x in sampled])
+    made = Step((pane + 1) * length, state.pop("minutes"), merge_meaning(parts)[space], calls)
+    return space, made
+
+
+def pack(state: dict[str, Any]) -> None:
+    """Make the pool plain data."""
+    pool = state.get("pool")
+    if not pool:
+        return
+    if merge := state.pop("merge", 0):
+        pool[:merge] = [merge_meaning(map(_moments, pool[:merge]))]
+    pool[:] = map(_plain, pool)
 
 
 def wakes(state: dict[str, Any]) -> int:
@@ -58,12 +72,26 @@ def wakes(state: dict[str, Any]) -> int:
     return wake
 
 
-def _plain(meaning: Meaning) -> Any:
-    return msgspec.to_builtins(meaning, builtin_types=(bytes,))
+def _counts(pool: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """The vectors of each of the spaces that `merge_meaning` keeps, in their order."""
+    counts: dict[str, int] = {}
+    for part in pool:
+        for space, moments in part.items():
+            count = moments.count if isinstance(moments, Moments) else moments[0]
+            counts[space] = counts.get(space, 0) + count
+    return {space: counts[space] for space in sorted(counts)[:SPACES]}
 
 
-def _moments(pool: Mapping[str, Any]) -> Meaning:
+def _plain(part: Mapping[str, Any]) -> Any:
+    if isinstance(next(iter(part.values())), Moments):
+        return msgspec.to_builtins(part, builtin_types=(bytes,))
+    return part
+
+
+def _moments(part: Mapping[str, Any]) -> Meaning:
+    if isinstance(next(iter(part.values())), Moments):
+        return {**part}
     return {
         space: Moments(count, x, z, tuple((rank, trace, seen) for rank, trace, seen in sample))
-        for space, (count, x, z, sample) in pool.items()
+        for space, (count, x, z, sample) in part.items()
     }

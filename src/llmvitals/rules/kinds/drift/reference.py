@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -64,8 +65,12 @@ VERSION: Final = 1
 _decoder = msgspec.msgpack.Decoder(Reference)
 
 
+@lru_cache(maxsize=8)
 def unpacked(data: bytes) -> Reference:
-    """Decode `Reference.pack`. Raises ValueError if it is not a reference of this version."""
+    """Decode `Reference.pack`. Raises ValueError if it is not a reference of this version.
+
+    The last ones are kept, because a series is read step by step.
+    """
     try:
         found = _decoder.decode(data)
     except msgspec.DecodeError as error:

@@ -19,7 +19,7 @@ from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.stats import axes
-from llmvitals.stats.hotelling import joint, radius, roots
+from llmvitals.stats.hotelling import joint, opened, radius, roots
 from llmvitals.stats.whitening import Whitening, whitening
 from llmvitals.window import DAY, HOUR, MINUTE
 
@@ -152,7 +152,7 @@ class Learner:
             calibration.record(head, count, white, head.get("calls", state["heads"][0]["calls"]))
         if seen is not None and "joint" in state:
             both = state["heads"][0], state["unusual"]["head"]
-            found = joint(*(roots(head["memory"], head["calls"]) for head in both))
+            found = joint(*(roots(opened(head["memory"]), head["calls"]) for head in both))
             calibration.add_roots(state["joint"], found)
 
     def _close_block(self, state: dict[str, Any], passed: int) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import add
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from llmvitals.rules.kinds.regression.gauge import plus
+from llmvitals.rules.kinds.regression.samples import plus
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from llmvitals.metrics.metric import Side
-    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample, Tally, Usual
+    from llmvitals.rules.kinds.regression.gauge import Gauge, Tally, Usual
+    from llmvitals.rules.kinds.regression.samples import Columns, Sample
 
 SIDES: Final[tuple[Side, Side]] = ("up", "down")
 PART: Final = 2 * MINUTE
@@ -56,6 +59,23 @@ class Blocks:
         state.pop("part", None)
         return Part(since, at, whole)
 
+    def parts(
+        self, state: dict[str, Any], ats: Sequence[int], columns: Columns, some: slice
+    ) -> Iterator[Part]:
+        """Add some minutes to the part, one after the other; gives the parts that are complete."""
+        first, end = some.start, some.stop
+        since, before = state.pop("part", None) or (ats[first] - MINUTE, None)
+        while first < end:
+            needed = self.few - before[0][0] if before else self.few
+            last = max(columns.completes(first, needed), bisect_left(ats, since + PART, first))
+            whole = columns.added(before, first, min(last + 1, end))
+            if last >= end:
+                state["part"] = [since, whole]
+                return
+            yield Part(since, ats[last], whole)
+            first, before = last + 1, None
+            since = ats[first] - MINUTE if first < end else 0
+
     def ended(self, state: dict[str, Any], hour: int) -> dict[str, Any] | None:
         """The block, if it has ended before the part that ends in this hour."""
         block: dict[str, Any] | None = state.get("block")
@@ -69,13 +89,17 @@ class Blocks:
 
     def tallies(self, part: Part, usual: Usual) -> dict[Side, Tally]:
         """The tally of each side."""
-        return {side: self.gauge.tally(part.sample, usual, side, self.effect) for side in SIDES}
+        tally, sample = self.gauge.tally, part.sample
+        return {
+            "up": tally(sample, usual, "up", self.effect),
+            "down": tally(sample, usual, "down", self.effect),
+        }
 
     def add(self, state: dict[str, Any], part: Part, tallies: Mapping[Side, Tally]) -> dict[str, Any]:
         """Add a part with these tallies to the block, and return that."""
         block: dict[str, Any] = state.get("block") or {"hour": part.hour}
         for side, tally in tallies.items():
-            block[side] = [a + b for a, b in zip(block.get(side) or [0.0] * len(tally), tally, strict=True)]
+            block[side] = [*map(add, block.get(side) or [0.0] * len(tally), tally)]
         state["block"] = block
         return block
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import bisect
+import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.record.reading import Reading
@@ -12,26 +14,26 @@ from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.regression import hours
 from llmvitals.rules.kinds.regression.blocks import SIDES, Blocks, Part, hour_of
-from llmvitals.rules.kinds.regression.gauge import plus
-from llmvitals.stats import normaliser, shiryaev
+from llmvitals.rules.kinds.regression.evidence import Evidence, gather
+from llmvitals.rules.kinds.regression.samples import plus
+from llmvitals.stats import normaliser
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from llmvitals.metrics.metric import Side
     from llmvitals.record.reading import Verdict
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.kinds.regression.gauge import Gauge, Sample
+    from llmvitals.rules.kinds.regression.gauge import Gauge
+    from llmvitals.rules.kinds.regression.samples import Columns, Sample
 
-LOOK: Final = 10 * MINUTE
-"""How often the evidence is looked at."""
 ENOUGH: Final = 10
 """So many times `few` calls make a baseline; hours are joined until there are as many."""
 SHORTEST: Final = 120
 """The least number of minutes before an alert resolves."""
 RESOLVE_ODDS: Final = 4.0
 """The log odds against the change that resolve an alert; even the least change has to be unlikely."""
-CLEAR: Final = 2
-"""The change, of those that are tested, by which days are told from chance (see normaliser)."""
 _GIVEN_UP: Final = "nothing to compare for a day; no longer waiting"
 
 
@@ -57,7 +59,7 @@ class RegressionDetector(Detector):
     "hours": past hours (see hours); "usual": the baseline of the current hour, None without; "ready": whether
     it is of enough hours to alarm, or only to learn; "part", "block":
     see blocks; "noise": the effect, and of each side what evidence has been (see normaliser); "look": of
-    the last look at the evidence; "up", "down": the evidence of each side (see `_weigh`); "told": the side
+    the last look at the evidence; "up", "down": the evidence of each side (see evidence); "told": the side
     that fires and the alternative that fits best; "trial": the block since it fired; "now": the value and
     the usual one that are shown; "recent": the calls since; "last": the last pane that was compared.
     """
@@ -74,9 +76,14 @@ class RegressionDetector(Detector):
     pane: int
     blocks: Blocks = field(init=False)
     """How minutes are collected."""
+    evidence: Evidence = field(init=False)
+    """How parts are weighed."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "blocks", Blocks(self.gauge, self.few, self.effect))
+        blocks = Blocks(self.gauge, self.few, self.effect)
+        evidence = Evidence(self.gauge, blocks, self.sides, self.few, self.effect, self.months)
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "evidence", evidence)
 
     @property
     def shape(self) -> str:
@@ -103,6 +110,45 @@ class RegressionDetector(Detector):
             self._forget(state)
         return readings
 
+    def take_until_breach(
+        self, state: dict[str, Any], closed: Sequence[tuple[int, Vitals]]
+    ) -> tuple[int, list[Reading]]:
+        """Read whole minutes together: most only add to a part."""
+        count = 0
+        while count < len(closed) and "open" in state and "told" not in state:
+            readings = self.take(state, *closed[count])
+            count += 1
+        if "told" in state:
+            return count, readings if count else []
+        panes = MINUTE // self.pane
+        whole = [*itertools.takewhile(lambda entry: (entry[0] + 1) % panes == 0, closed[count:])]
+        if not whole:
+            return count, []
+        kept, columns = self.gauge.minutes([vitals for _, vitals in whole]).with_calls()
+        ats = [(whole[place][0] + 1) * self.pane for place in kept]
+        for at, readings in self._read_minutes(state, ats, columns):
+            if "told" in state:
+                return count + bisect.bisect_left(whole, at // self.pane, key=itemgetter(0)), readings
+        return count + len(whole), []
+
+    def _read_minutes(
+        self, state: dict[str, Any], ats: list[int], columns: Columns
+    ) -> Iterator[tuple[int, list[Reading]]]:
+        """Evaluate minutes with calls; ats: their ends, µs. Gives the end of each part, and what it says."""
+        if ats and "noise" not in state:
+            self._upgrade(state)
+        first = 0
+        while first < len(ats):
+            hour = hour_of(ats[first])
+            if state.get("hour") != hour:
+                self._turn(state, hour)
+            end = bisect.bisect_right(ats, (hour + 1) * HOUR, first)
+            for part in self.blocks.parts(state, ats, columns, slice(first, end)):
+                self._learn(state, part)
+                if state["usual"] is not None:
+                    yield part.at, self._weigh(state, part)
+            first = end
+
     def wakes(self, state: dict[str, Any]) -> int:
         """The end of a minute with calls, or of the day after which an alert resolves."""
         if "open" in state:
@@ -125,16 +171,19 @@ class RegressionDetector(Detector):
             self._forget(state)
             return [Reading(at, "none", 0, 0, note="the rule was changed")]
         part = self.blocks.part(state, at, self.gauge.minute(sample))
-        usual = state["usual"]
-        if usual is None:
-            if part:
-                state["sum"] = plus(state.get("sum"), part.sample)
-            return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
         if part:
-            state["sum"] = plus(state.get("sum"), self.gauge.fair(part.sample, usual, self.effect))
+            self._learn(state, part)
+        if state["usual"] is None:
+            return [Reading(at, "hold" if "told" in state else "clear", 0, 0)]
         if "told" in state:
             return self._retest(state, at, sample, part)
         return self._weigh(state, part) if part else [Reading(at, "clear", 0, 0)]
+
+    def _learn(self, state: dict[str, Any], part: Part) -> None:
+        """Add a part to its hour."""
+        usual, sample = state["usual"], part.sample
+        fair = sample if usual is None else self.gauge.fair(sample, usual, self.effect)
+        state["sum"] = plus(state.get("sum"), fair)
 
     def _turn(self, state: dict[str, Any], hour: int) -> None:
         """Begin another hour: store the previous one, and compute the baseline of the new one."""
@@ -167,78 +216,20 @@ class RegressionDetector(Detector):
             state.update(told=[side, min(likely + 1, 4) * self.gauge.noises], trial={})
         for side in SIDES:
             state.pop(side, None)
-        self._noise(state)
-
-    def _noise(self, state: dict[str, Any]) -> dict[str, Any]:
-        """What evidence has been; learned anew for another effect."""
-        noise: dict[str, Any] = state.get("noise") or {}
-        if noise.get("effect") != self.effect:
-            noise = {"effect": self.effect, "up": {}, "down": {}}
-        state["noise"] = noise
-        return noise
-
-    def level(self, state: dict[str, Any], side: Side) -> float:
-        """The log evidence that fires: the number of blocks between two false alarms.
-
-        Infinite before a day is learned: until then nobody knows what is noise.
-        """
-        a_month = 30 * normaliser.blocks_a_day(self._noise(state)[side])
-        return math.log(max(a_month * self.months * len(self.sides), 1.0)) if a_month else math.inf
+        self.evidence.noise(state)
 
     def _weigh(self, state: dict[str, Any], part: Part) -> list[Reading]:
-        """Update the evidence of each side with a part.
-
-        A side's state is that of `shiryaev` over the blocks that ended, and of the run since evidence began:
-        "since" (µs), "lean" (Page's statistic), "sample", "expected".
-        """
-        if ended := self.blocks.ended(state, part.hour):
-            self._end(state, ended)
-        tallies = self.blocks.tallies(part, state["usual"])
-        block = self.blocks.add(state, part, tallies)
-        for side in self.sides:
-            seen = state.setdefault(side, {})
-            lean = self.gauge.lean(tallies[side])
-            seen["lean"] = max(0.0, seen.get("lean", 0.0) + lean)
-            if not seen["lean"]:
-                for name in ("since", "sample", "expected"):
-                    seen.pop(name, None)
-                continue
-            self._gather(state, seen, part)
-        at = part.at
-        if state.get("ready") and at // LOOK != state.get("look"):
-            state["look"] = at // LOOK
-            for side in self.sides:
-                if self._beyond(state, block, side):
-                    return [self._report(state, at, side)]
-        return [Reading(at, "clear", 0, 0)]
-
-    def _beyond(self, state: dict[str, Any], block: dict[str, Any], side: Side) -> bool:
-        """Whether the evidence of a side, with that of the unfinished block, passes the level."""
-        seen = state[side]
-        if not seen["lean"] or seen["sample"][0][0] < self.few or not self.gauge.enough(block[side]):
-            return False
-        trial = {"r": seen.get("r")}
-        shiryaev.step(trial, normaliser.divided(self._noise(state)[side], self.gauge.evidence(block[side])))
-        if shiryaev.level(trial) < self.level(state, side):
-            return False
-        seen["r"] = trial["r"]
-        return True
-
-    def _end(self, state: dict[str, Any], block: dict[str, Any]) -> None:
-        """Add a block that ended to the evidence, and learn it."""
-        for side in SIDES:
-            noise, logs = self._noise(state)[side], self.gauge.evidence(block[side])
-            if side in self.sides and state.get("ready"):
-                shiryaev.step(state.setdefault(side, {}), normaliser.divided(noise, logs))
-            clear = CLEAR * self.gauge.noises + self.gauge.noises // 2
-            normaliser.learn(noise, logs, block["hour"] * HOUR // DAY, clear)
+        """Add a part to the evidence, and report a change that passes the level."""
+        self.evidence.add(state, part)
+        side = self.evidence.passed(state, part.at)
+        return [self._report(state, part.at, side) if side else Reading(part.at, "clear", 0, 0)]
 
     def _report(self, state: dict[str, Any], at: int, side: Side) -> Reading:
         seen = state[side]
         since, likely = seen["since"], seen["r"].index(max(seen["r"]))
         reading = self._reading(at, "breach", seen)
         for each in SIDES:
-            normaliser.forget_since(self._noise(state)[each], since // DAY)
+            normaliser.forget_since(self.evidence.noise(state)[each], since // DAY)
         self._forget(state)
         state["now"] = [reading.value, reading.limit]
         state.update(told=[side, likely], trial={}, last=at // self.pane - 1)
@@ -261,7 +252,7 @@ class RegressionDetector(Detector):
         state["last"] = part.at // self.pane - 1
         before = trial.get("tally") or [0.0] * len(tally)
         trial["tally"] = [a + b for a, b in zip(before, tally, strict=True)]
-        self._gather(state, trial, part)
+        gather(state, trial, part)
         logs, noises = self.gauge.evidence(trial["tally"]), self.gauge.noises
         much, least = logs[likely // noises * noises], logs[0]
         minutes = (part.at - trial["since"]) // MINUTE
@@ -274,17 +265,12 @@ class RegressionDetector(Detector):
     def _present(self, state: dict[str, Any], at: int, sample: Sample) -> Reading:
         """The value of the last calls, of at least `few`: that of a single one would say nothing."""
         recent = state.setdefault("recent", {})
-        self._gather(state, recent, Part(at - MINUTE, at, sample))
+        gather(state, recent, Part(at - MINUTE, at, sample))
         reading = self._reading(at, "hold", recent)
         if recent["sample"][0][0] >= self.few or "now" not in state:
             state["now"], state["recent"] = [reading.value, reading.limit], {}
         value, limit = state["now"]
         return reading._replace(value=value, limit=limit)
-
-    def _gather(self, state: dict[str, Any], run: dict[str, Any], part: Part) -> None:
-        run.setdefault("since", part.since)
-        run["sample"] = plus(run.get("sample"), part.sample)
-        run["expected"] = run.get("expected", 0.0) + part.sample[0][0] * state["usual"]["value"]
 
     def _reading(self, at: int, verdict: Verdict, run: dict[str, Any]) -> Reading:
         sample = run["sample"]

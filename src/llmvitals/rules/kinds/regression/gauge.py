@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from llmvitals.stats import counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.power import Traffic
     from llmvitals.rules.kinds.regression.hours import Rows
+    from llmvitals.rules.kinds.regression.samples import Columns, Sample
 
-Sample = tuple[list[float], dict[str, int]]
-"""Sums (the first one is the calls that the metric is computed from) and bins. Plain data; added up."""
 Usual = dict[str, float]
 """The baseline of an hour from past hours; each gauge has its own names, and all have "value"."""
 Tally = list[float]
@@ -38,6 +39,9 @@ class Gauge(Protocol):
 
     def minute(self, sample: Sample) -> Sample:
         """The sample of a minute, as it is added to its hour."""
+
+    def minutes(self, many: Sequence[Vitals]) -> Columns:
+        """The samples of many minutes, one or more, each as `minute` makes it."""
 
     def value(self, sample: Sample) -> float | None:
         """The value of the metric."""
@@ -120,13 +124,3 @@ class Counted:
         blocks = min(calls * limit / BLOCK, 24.0)
         variance = blocks / expected / math.sqrt(ratio) + HOURS_DIFFER
         return blocks, math.log(ratio) ** 2 / 2 / variance
-
-
-def plus(left: Sample | None, right: Sample) -> Sample:
-    """The sum."""
-    if left is None:
-        return list(right[0]), dict(right[1])
-    bins = dict(left[1])
-    for key, count in right[1].items():
-        bins[key] = bins.get(key, 0) + count
-    return [a + b for a, b in zip(left[0], right[0], strict=True)], bins

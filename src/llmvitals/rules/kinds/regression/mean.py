@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from llmvitals.rules.kinds.regression.hours import middle
+from llmvitals.rules.kinds.regression.samples import Columns, SketchBins, total, totals
 from llmvitals.sketch import quantiles
 from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import MICRO, NO_SCORE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.power import Traffic
-    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
+    from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
+    from llmvitals.rules.kinds.regression.samples import Sample
 
 SHIFTS: Final = (0.05, 0.1, 0.2, 0.5, 1.0)
 """The tested shifts, in standard deviations of a call."""
@@ -67,6 +71,17 @@ class Level:
         """Add the square, and a count of one minute."""
         calls, total = sample[0][0], sample[0][1]
         return [*sample[0], total * total / calls if calls else 0.0, 1 if calls else 0], {}
+
+    def minutes(self, many: Sequence[Vitals]) -> Columns:
+        """See Gauge."""
+        calls, over, under = totals(self.metric, many)
+        sums = total((self.logs,), many) if self.logs else over
+        if self.sketch:
+            bins = SketchBins.of(many, self.sketch)
+            calls = bins.added(bins.counts * (bins.numbers > 0), len(many))
+            sums = bins.added(bins.counts * bins.numbers, len(many))
+        squares = [one * one / count if count else 0.0 for count, one in zip(calls, sums, strict=True)]
+        return Columns([calls, sums, over, under, squares, [1 if count else 0 for count in calls]])
 
     def value(self, sample: Sample) -> float | None:
         """The mean."""

@@ -10,16 +10,18 @@ import numpy as np
 
 from llmvitals.rules.kinds.regression.gauge import Counted
 from llmvitals.rules.kinds.regression.hours import middle
+from llmvitals.rules.kinds.regression.samples import Columns, SketchBins
 from llmvitals.sketch import quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.power import Traffic
-    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
+    from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
+    from llmvitals.rules.kinds.regression.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Edge(Counted):
     def minute(self, sample: Sample) -> Sample:
         """The sample, unchanged."""
         return sample
+
+    def minutes(self, many: Sequence[Vitals]) -> Columns:
+        """See Gauge."""
+        bins = SketchBins.of(many, self.metric.sketch)
+        return Columns([bins.added(bins.counts, len(many))], bins)
 
     def value(self, sample: Sample) -> float | None:
         """The quantile."""
@@ -97,5 +104,5 @@ class Edge(Counted):
         else:
             move = math.ceil(math.log1p(effect) / math.log(quantiles.GAMMA))
         if side == "up":
-            return 1 - self.metric.q, sum(n for key, n in bins.items() if int(key) > edge + move)
-        return self.metric.q, sum(n for key, n in bins.items() if int(key) < edge - move)
+            return 1 - self.metric.q, sum([n for key, n in bins.items() if int(key) > edge + move])
+        return self.metric.q, sum([n for key, n in bins.items() if int(key) < edge - move])

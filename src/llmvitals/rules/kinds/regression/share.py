@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.rules.kinds.regression.gauge import Counted
+from llmvitals.rules.kinds.regression.samples import Columns, total
 from llmvitals.stats import counts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.power import Traffic
-    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
+    from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
+    from llmvitals.rules.kinds.regression.samples import Sample
 
 PRIOR: Final = 5.0
 """Prior: this many bad calls at the rate of all hours are added to those of the hour."""
@@ -39,6 +43,10 @@ class Share(Counted):
     def minute(self, sample: Sample) -> Sample:
         """The sample, unchanged."""
         return sample
+
+    def minutes(self, many: Sequence[Vitals]) -> Columns:
+        """See Gauge."""
+        return Columns([total((self.metric.under,), many), total(self.metric.over, many)])
 
     def value(self, sample: Sample) -> float | None:
         """The share."""

@@ -178,5 +178,9 @@ class Regression(Kind):
 
     @property
     def required_data(self) -> RequiredData | None:
-        """All sums and the metric's sketch; None for a score."""
-        return None if metric_of(self.metric).score else RequiredData.all_sums([sketch_of(self.metric)])
+        """What the gauge reads; None for a score."""
+        metric, sketch = metric_of(self.metric), sketch_of(self.metric)
+        if metric.score:
+            return None
+        logs = (metric.logs,) if metric.logs and not sketch else ()
+        return RequiredData((*RequiredData.of(metric).sums, *logs), (), (sketch,) if sketch else ())

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 from llmvitals.rules.kinds.regression.hours import middle
 from llmvitals.rules.kinds.regression.mean import CLIPPED, FEW, HOURS_DIFFER, SHIFTS, Level
+from llmvitals.rules.kinds.regression.samples import Columns, totals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.metrics.metric import Side
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.condition.power import Traffic
-    from llmvitals.rules.kinds.regression.gauge import Sample, Tally, Usual
+    from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
+    from llmvitals.rules.kinds.regression.samples import Sample
 
 LEAST: Final = 0.02
 """From a lesser share nothing falls, and a rise is measured from it: so little is hardly used."""
@@ -42,6 +46,13 @@ class TokenShare(Level):
         """Add over²/under, and a count of one minute."""
         _, over, under = sample[0][:3]
         return [*sample[0], over * over / under if under else 0.0, 1 if under else 0], {}
+
+    def minutes(self, many: Sequence[Vitals]) -> Columns:
+        """See Gauge."""
+        calls, over, under = totals(self.metric, many)
+        calls = [count if tokens else 0 for count, tokens in zip(calls, under, strict=True)]
+        squares = [part * part / tokens if tokens else 0.0 for part, tokens in zip(over, under, strict=True)]
+        return Columns([calls, over, under, squares, [1 if tokens else 0 for tokens in under]])
 
     def value(self, sample: Sample) -> float | None:
         """The ratio."""
