@@ -14,8 +14,9 @@ _NAME: Final = "gen_ai.evaluation.result"
 
 def read(record: Span) -> tuple[Reading, ...] | None:
     """The evaluation of a log record; details of an inference are those of a span, and not counted again."""
-    if record.name != _NAME:
-        return NOTHING if record.name.startswith("gen_ai.") else None
+    called = record.name or record.text("event_name") or ""  # the latter is LiteLLM's
+    if called != _NAME:
+        return NOTHING if called.startswith("gen_ai.") else None
     name = record.text("gen_ai.evaluation.name")
     score = record.number("gen_ai.evaluation.score.value", "gen_ai.evaluation.score")
     label = text(record.get("gen_ai.evaluation.score.label"), 256)

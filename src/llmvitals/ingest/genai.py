@@ -94,9 +94,9 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    if not (span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))):
-        return NOTHING
-    return (Reading(kind, model_call(span, operation)),)
+    fields = model_call(span, operation)
+    proven = span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))
+    return (Reading(kind, fields),) if proven or fields["cost_usd"] else NOTHING
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
@@ -140,7 +140,11 @@ def operation_of(name: str | None) -> str | None:
 
 def _operation(span: Span) -> tuple[Kind | None, str]:
     """The kind of a span and its operation. None and "": nothing tells; None and a name: no event."""
-    name = (span.text("gen_ai.operation.name", "llm.request.type", "gen_ai.request.type") or "").lower()
+    # LiteLLM calls all that it does a chat by the newest conventions.
+    own = span.text("llm.request.type") if span.scope == _LITELLM else None
+    name = (
+        own or span.text("gen_ai.operation.name", "llm.request.type", "gen_ai.request.type") or ""
+    ).lower()
     if operation := operation_of(name):
         # Instrumentors of Bedrock take every request to its older interface for a completion.
         is_embedding = operation == "embedding" or (operation == "completion" and _embeds(span))
@@ -190,8 +194,9 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
 
 
 def _response_id(span: Span, operation: str) -> str | None:
-    # Images have no id: OpenLIT writes the second in which they came.
-    return None if operation == "image" else identity(span.get("gen_ai.response.id", "llm.response.id"))
+    # Images have no id: OpenLIT writes the second in which they came, LiteLLM the id of its call.
+    has_none = operation == "image" and span.scope != _LITELLM
+    return None if has_none else identity(span.get("gen_ai.response.id", "llm.response.id"))
 
 
 def _provider(span: Span) -> str | None:

@@ -232,7 +232,7 @@ def _usage(payload: _Payload, response: _Response) -> dict[str, Any]:
         or answers.usage_in({"meta": response.meta}, operation)  # of ranks, which have no usage
     )
     if not usage:
-        return {}
+        return {"cost_usd": dollars(payload.response_cost)}  # such as of speech, by its characters
     whole = usage | {name: tokens for name, tokens in totals.items() if tokens}
     if payload.response_cost_failure_debug_info:
         return whole

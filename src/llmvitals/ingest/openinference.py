@@ -8,7 +8,7 @@ from typing import Any, Final
 from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars
+from llmvitals.ingest.values import dollars, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.usage import Usage, by_total, known, of_total
@@ -93,7 +93,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
     fields |= answers.detailed_usage(output, usage(span)) | {
         "operation": "chat",
-        "response_id": answer["response_id"],
+        "response_id": identity(span.get("llm.response.id")) or answer["response_id"],
         "service_tier": answer["service_tier"],
         "requested_model": requested,
         "ttft_ms": first_token,
