@@ -427,3 +427,30 @@ def test_evaluations_without_a_span_are_told_apart_by_the_answer_or_their_time()
     scoped = {"scope": {"name": "judge"}, "logRecords": records}
     logs = {"resourceLogs": [{"scopeLogs": [scoped]}]}
     assert len({call.id for call in decode(json.dumps(logs).encode()).calls}) == 4
+
+
+@pytest.mark.parametrize(
+    ("used", "answer", "cached"),
+    [
+        (
+            {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
+            {"usage": {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8}}},
+            8,
+        ),
+        (
+            {"input_tokens": 10, "output_tokens": 8, "total_tokens": 18},
+            {"usage_metadata": {"prompt_token_count": 10, "candidates_token_count": 5, "thoughts_token_count": 3,
+                                "cached_content_token_count": 4, "total_token_count": 18}},
+            4,
+        ),
+    ],
+)  # fmt: skip
+def test_mlflows_early_counts_leave_the_cache_to_the_answer(
+    used: Attributes, answer: Attributes, cached: int
+) -> None:
+    told = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.chat.tokenUsage": json.dumps(used),
+        "mlflow.spanOutputs": json.dumps(answer),
+    }
+    says(only("mlflow.tracing.provider", told), input_tokens=10, cached_tokens=cached)

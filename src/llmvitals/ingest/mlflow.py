@@ -56,10 +56,8 @@ def _word(span: Span, *names: str) -> str | None:
 
 def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
     outputs = mapping(span.structure(_OUTPUTS))
-    inside = answers.usage_in(outputs, operation)
-    usage = usage_of(span.structure("mlflow.chat.tokenUsage"), operation) or inside
-    if usage.get("reasoning_tokens") is None and inside.get("reasoning_tokens") is not None:
-        usage = usage | {"reasoning_tokens": inside["reasoning_tokens"]}
+    told = usage_of(span.structure("mlflow.chat.tokenUsage"), operation)
+    usage = answers.detailed_usage(outputs, told) or answers.usage_in(outputs, operation)
     if not (usage or span.is_error or span.has(_OUTPUTS)):
         return NOTHING
     provider, asked = _word(span, "mlflow.llm.provider"), _asked(span)
