@@ -47,7 +47,12 @@ _ONLY_READ: Final = ("embedding", "rerank")
 
 
 def known(usage: Usage) -> Usage:
-    """The usage, or nothing if it is of zeros only: systems write them where they know nothing."""
+    """The usage, or nothing if it is of zeros only: systems write them where they know nothing.
+
+    An answer to no input at all is none: then only the input is unknown.
+    """
+    if usage.get("input_tokens") == 0 and usage.get("output_tokens"):
+        return usage | {"input_tokens": None}
     return usage if any(usage.values()) else {}
 
 

@@ -454,3 +454,45 @@ def test_mlflows_early_counts_leave_the_cache_to_the_answer(
         "mlflow.spanOutputs": json.dumps(answer),
     }
     says(only("mlflow.tracing.provider", told), input_tokens=10, cached_tokens=cached)
+
+
+ANSWERED = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+OF_LANGCHAIN = {"input_tokens": 9, "output_tokens": 3, "input_token_details": {"cache_read": 4}}
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "parts"),
+    [
+        (
+            "mlflow.chunk.item.{}",
+            "mlflow__chunk__value",
+            [{"id": "c", "choices": [{"delta": {}}]}, {"id": "c", "choices": [], "usage": ANSWERED}],
+        ),
+        (
+            "new_token",
+            "chunk",
+            [
+                {"kwargs": {"message": {"kwargs": told}}}
+                for told in ({}, {"usage_metadata": OF_LANGCHAIN}, {})
+            ],
+        ),
+    ],
+)
+def test_mlflows_early_streams_have_their_usage_in_the_last_part(
+    name: str, attribute: str, parts: list[dict[str, Any]]
+) -> None:
+    told = {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanOutputs": '"It is fine."', "model": '"gpt-4o"'}
+    events = [
+        event(name.format(place), place, **{attribute: json.dumps(part)}) for place, part in enumerate(parts)
+    ]
+    call = only("mlflow.tracing.provider", told, events=events)
+    says(call, model="gpt-4o", input_tokens=9, output_tokens=3, cached_tokens=4, stream=True)
+
+
+def test_mlflows_answer_names_the_model_that_answered() -> None:
+    told = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "model": '"gpt-4o"',
+        "mlflow.spanOutputs": json.dumps({"model": "gpt-4o-2024-08-06", "usage": ANSWERED}),
+    }
+    says(only("mlflow.tracing.provider", told), model="gpt-4o-2024-08-06")

@@ -13,7 +13,7 @@ from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.genai_usage import INPUT, OUTPUT, TOTAL, usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars, identity, millis, structure
+from llmvitals.ingest.values import dollars, embeds, identity, millis, structure
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
 from llmvitals.usage import usage_of
@@ -163,7 +163,7 @@ def _operation(span: Span) -> tuple[Kind | None, str]:
 
 
 def _embeds(span: Span) -> bool:
-    return "embed" in (span.text(*_MODELS) or "").lower()
+    return embeds(span.text(*_MODELS))
 
 
 def model_call(span: Span, operation: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from llmvitals import texts
 from llmvitals.ingest import answers, events, genai_usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.values import dollars, identity, micros, millis, named_error, structure
+from llmvitals.ingest.values import dollars, embeds, identity, micros, millis, named_error, structure
 from llmvitals.lenient import mapping, number
 from llmvitals.usage import usage_of
 
@@ -23,7 +23,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     kind = (span.text(_TYPE) or "").lower()
     if not kind or _is_told_otherwise(span):
         return None
-    if kind == "embedding" or (kind == "generation" and "embed" in (span.text(*_MODEL) or "")):
+    if kind == "embedding" or (kind == "generation" and embeds(span.text(*_MODEL))):
         return _model_call(span, "embedding", "embedding")  # the client for JavaScript has one type for both
     if kind == "generation":
         return _model_call(span, "llm", "chat")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars, identity
+from llmvitals.ingest.values import dollars, embeds, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.usage import Usage, by_total, known, of_total
@@ -104,7 +104,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         "tools": _tools(span) or answer["tools"],
         "scores": _scores(span),
     }
-    if "embed" in fields["model"]:  # of Bedrock's older interface, whose requests are all of one kind
+    if embeds(fields["model"]):  # of Bedrock's older interface, whose requests are all of one kind
         return (Reading("embedding", fields | {"operation": "embedding", "output_tokens": None}),)
     return (Reading("llm", fields | _original(span)),)
 
