@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -171,3 +172,53 @@ def test_log_records_with_the_details_of_a_call_are_not_unread() -> None:
     logs = [{"scope": {"name": "litellm"}, "logRecords": [record]}]
     decoded = decode(json.dumps({"resourceLogs": [{"scopeLogs": logs}]}).encode())
     assert (decoded.calls, dict(decoded.unread)) == ([], {})
+
+
+EARLY_WRITES = {
+    "prompt_tokens": 67, "completion_tokens": 5, "total_tokens": 72, "cache_creation_input_tokens": 16,
+    "cache_read_input_tokens": 64, "prompt_tokens_details": {"cached_tokens": 64},
+}  # fmt: skip
+"""As in the middle of 2025: 3 tokens, 64 read from the cache and 16 written to it."""
+WRITES = EARLY_WRITES | {
+    "prompt_tokens": 83,
+    "total_tokens": 88,
+    "prompt_tokens_details": {"cached_tokens": 64, "cache_creation_tokens": 16},
+}
+BEDROCK_WRITES = WRITES | {"prompt_tokens_details": {"cached_tokens": 64}}
+
+
+@pytest.mark.parametrize(
+    ("provider", "usage"),
+    [
+        ("anthropic", EARLY_WRITES),
+        ("anthropic", WRITES),
+        ("bedrock", EARLY_WRITES | {"total_tokens": 88}),
+        ("bedrock", BEDROCK_WRITES),
+    ],
+)
+def test_cache_writes_are_input_in_every_version(provider: str, usage: dict[str, Any]) -> None:
+    told = {
+        "gen_ai.request.model": "claude-3-7-sonnet-20250219",
+        "gen_ai.system": provider,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.prompt_tokens": usage["prompt_tokens"],
+        "gen_ai.usage.completion_tokens": usage["completion_tokens"],
+        "gen_ai.usage.total_tokens": usage["total_tokens"],
+        "metadata.usage_object": str(usage),
+    }
+    payload = {
+        "litellm_call_id": "c", "call_type": "acompletion", "endTime": 1_795_503_016.0, "status": "success",
+        "custom_llm_provider": provider, "metadata": {"usage_object": usage},
+    } | {name: usage[name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")}  # fmt: skip
+    (callback,) = decode(json.dumps(payload).encode()).calls
+    for call in (only(told), callback):
+        assert (call.input_tokens, call.cached_tokens, call.cache_write_tokens) == (83, 64, 16)
+        assert call.output_tokens == 5
+
+
+def test_a_total_alone_does_not_tell_the_output() -> None:
+    images = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 862}
+    call = only(EARLIER | {"llm.request.type": "aimage_generation", "gen_ai.response.id": "i",
+                           "metadata.usage_object": str(images), "gen_ai.usage.total_tokens": 862,
+                           "gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 0})  # fmt: skip
+    assert (call.input_tokens, call.output_tokens) == (None, None)

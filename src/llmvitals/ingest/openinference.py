@@ -11,7 +11,7 @@ from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars, embeds, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.usage import Usage, by_total, known, of_total
+from llmvitals.usage import Cache, Usage, by_total, known, of_total
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -178,12 +178,13 @@ def usage(span: Span) -> Usage:
     details = "llm.token_count.prompt_details"
     read = span.count(f"{details}.cache_read", f"{details}.cache_input")
     written = span.count(f"{details}.cache_write")
-    apart = (read or 0) + (written or 0)
+    cache: Cache = read, written
     input_tokens, output_tokens, total = span.count(_INPUT), span.count(_OUTPUT), span.count(_TOTAL)
     if span.scope.endswith(_BEDROCK) and None not in (input_tokens, output_tokens, total):
         # Bedrock's output has the thoughts: what only the total has was read from or written to the cache.
-        apart = max(apart, (total or 0) - (input_tokens or 0) - (output_tokens or 0))
-    input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
+        apart = (total or 0) - (input_tokens or 0) - (output_tokens or 0)
+        cache = max(apart, (read or 0) + (written or 0)), None
+    input_tokens, output_tokens = by_total(input_tokens, output_tokens, cache, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
