@@ -68,8 +68,11 @@ def usage_in(value: Any, operation: str | None, provider: str | None) -> Usage:
     """
     usage = mapping(value)
     written = count(usage.get("cache_creation_input_tokens"))
-    details = mapping(usage.get("prompt_tokens_details"))
-    if written and provider != "bedrock" and not details.keys() & _WRITTEN:
+    if (
+        written
+        and provider != "bedrock"
+        and not mapping(usage.get("prompt_tokens_details")).keys() & _WRITTEN
+    ):
         told = {name: count(usage.get(name)) for name in ("prompt_tokens", "total_tokens")}
         usage = {**usage, **{name: tokens + written for name, tokens in told.items() if tokens}}
     return usage_of(usage, operation)

@@ -73,7 +73,7 @@ def by_total(
     """
     if input_tokens is None:
         return None, output_tokens
-    read, written = (tokens or 0 for tokens in cache)
+    read, written = cache[0] or 0, cache[1] or 0
     if output_tokens is not None and total is not None:
         missing = total - input_tokens - output_tokens
         if missing > 0 and missing in (read, written, read + written):

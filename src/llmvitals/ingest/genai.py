@@ -94,9 +94,10 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    fields = model_call(span, operation)
     proven = span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))
-    return (Reading(kind, fields),) if proven or fields["cost_usd"] else NOTHING
+    if not (proven or dollars(span.get(*_COST))):
+        return NOTHING
+    return (Reading(kind, model_call(span, operation)),)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:

@@ -25,6 +25,7 @@ _REASONING: Final = (
     "gen_ai.usage.details.reasoning_tokens",
 )  # fmt: skip
 """`details` are those of Pydantic AI."""
+_LITELLM: Final = "metadata.usage_object"
 _COUNTS: Final = ("input_tokens", "output_tokens")
 _ADK: Final = "gcp.vertex.agent"
 _ANSWER: Final = "gcp.vertex.agent.llm_response"
@@ -44,9 +45,10 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
     # LiteLLM's own usage has what these names do not tell, such as audio and its cache.
-    further = usage_in(span.structure("metadata.usage_object"), operation, provider)
-    cached = first_known(span.count(*_READ), further.get("cached_tokens"))
-    written = first_known(span.count(*_WRITTEN), further.get("cache_write_tokens"))
+    further = usage_in(span.structure(_LITELLM), operation, provider) if span.has(_LITELLM) else {}
+    cached, written = span.count(*_READ), span.count(*_WRITTEN)
+    if further:
+        cached, written = further["cached_tokens"], further["cache_write_tokens"]
     total = span.count(*TOTAL)
     if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
@@ -60,6 +62,7 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
         "cache_write_1h_tokens": span.count("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
         "reasoning_tokens": first_known(span.count(*_REASONING), count(output_details.get("reasoning"))),
     }
-    told |= {name: further[name] for name in _COUNTS if further.get(name) is not None}
+    if further:
+        told |= {name: further[name] for name in _COUNTS if further[name] is not None}
     whole = known(further | {name: tokens for name, tokens in told.items() if tokens is not None})
     return of_total(whole, total, operation)

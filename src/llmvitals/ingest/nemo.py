@@ -22,16 +22,14 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     """The verdict of a rail that checks something; rails of the types dialog and generation are none."""
     kind = span.text("rail.type")
     if kind is None:
-        return _early_call(span)
+        return _early_call(span) if span.name.startswith(_CALLED) else None
     if kind not in _CHECKS:
         return NOTHING
     return events.guardrail(span, span.text("rail.name"), "block" if span.flag("rail.stop") else "pass")
 
 
 def _early_call(span: Span) -> tuple[Reading, ...] | None:
-    counts = (
-        [name for name in span.attributes if name.startswith(_CALL)] if span.name.startswith(_CALLED) else ()
-    )
+    counts = [name for name in span.attributes if name.startswith(_CALL)]
     if not counts:
         return None
     given: dict[str, Any] = {
