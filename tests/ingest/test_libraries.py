@@ -496,3 +496,65 @@ def test_mlflows_answer_names_the_model_that_answered() -> None:
         "mlflow.spanOutputs": json.dumps({"model": "gpt-4o-2024-08-06", "usage": ANSWERED}),
     }
     says(only("mlflow.tracing.provider", told), model="gpt-4o-2024-08-06")
+
+
+ASKED_BY_CLAUDE_CODE: Attributes = {
+    "span.type": "llm_request", "session.id": "s-1", "model": "claude-opus-4-5", "gen_ai.system": "anthropic",
+    "gen_ai.request.model": "claude-opus-4-5", "gen_ai.response.id": "req_1", "request_id": "req_1",
+    "input_tokens": 2, "output_tokens": 1_200, "cache_read_tokens": 84_562, "cache_creation_tokens": 7_096,
+    "success": True, "stop_reason": "tool_use", "ttft_ms": 400,
+}  # fmt: skip
+
+
+def test_claude_codes_spans_are_calls_and_tools() -> None:
+    scope = "com.anthropic.claude_code.tracing"
+    call = only(scope, ASKED_BY_CLAUDE_CODE)
+    says(call, input_tokens=91_660, cached_tokens=84_562, cache_write_tokens=7_096, output_tokens=1_200,
+         model="claude-opus-4-5", provider="anthropic", session="s-1", agent="claude_code",
+         response_id="req_1", latency_ms=1_000, ttft_ms=400, finish_reason="tool_use")  # fmt: skip
+    assert only(scope, ASKED_BY_CLAUDE_CODE | {"success": False}).status == "error"
+    used = {
+        "span.type": "tool",
+        "tool_name": "Bash",
+        "tool_use_id": "toolu_1",
+        "gen_ai.tool.call.id": "toolu_1",
+    }
+    tool = only(scope, used)
+    assert (tool.operation, [one.name for one in tool.tools or ()]) == ("tool", ["Bash"])
+    parts = [{"span.type": kind} for kind in ("interaction", "tool.execution", "tool.blocked_on_user")]
+    decoded = decode(export((scope, [span(number, part) for number, part in enumerate(parts, 1)])))
+    assert (decoded.calls, dict(decoded.unread)) == ([], {})
+
+
+def logged(scope: str, name: str, **attributes: str) -> list[Call]:
+    given = [
+        {"key": key.replace("__", "."), "value": {"stringValue": value}} for key, value in attributes.items()
+    ]
+    record = {"timeUnixNano": "1795503015000000000", "eventName": name, "attributes": given}
+    logs = [{"scope": {"name": scope}, "logRecords": [record]}]
+    return decode(json.dumps({"resourceLogs": [{"scopeLogs": logs}]}).encode()).calls
+
+
+def test_claude_codes_events_share_an_id_with_its_spans() -> None:
+    scope = "com.anthropic.claude_code.events"
+    (call,) = logged(scope, "api_request", model="claude-opus-4-5", input_tokens="2", request_id="req_1")
+    assert call.response_id == "req_1"
+    (tool,) = logged(scope, "tool_result", tool_name="Bash", success="true", tool_use_id="toolu_1")
+    assert (tool.status, tool.response_id) == ("ok", "toolu_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "failures"),
+    [
+        ("codex.sse_event", {"event__kind": "response.failed", "error__message": "x"}, 1),
+        ("codex.sse_event", {"error__message": "idle timeout waiting for SSE"}, 1),
+        ("codex.sse_event", {"event__kind": "response.output_item.done", "error__message": "x"}, 0),
+        ("codex.sse_event", {"event__kind": "response.created"}, 0),
+        ("codex.websocket_request", {"error__message": "x"}, 1),
+        ("codex.websocket_request", {"success": "true"}, 0),
+    ],
+)
+def test_streams_of_codex_that_broke_are_failures(
+    name: str, attributes: dict[str, str], failures: int
+) -> None:
+    assert [call.status for call in logged("codex", name, **attributes)] == ["error"] * failures

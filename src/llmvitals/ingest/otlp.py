@@ -44,6 +44,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "sagemaker": sagemaker.DIALECT,
     "logfire": logfire.DIALECT,
     "vercel_ai": vercel_ai.DIALECT,
+    "coding_agents": coding_agents.SPANS,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }
