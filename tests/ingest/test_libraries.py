@@ -558,3 +558,17 @@ def test_streams_of_codex_that_broke_are_failures(
     name: str, attributes: dict[str, str], failures: int
 ) -> None:
     assert [call.status for call in logged("codex", name, **attributes)] == ["error"] * failures
+
+
+OF_AZURE = {"gen_ai__evaluation__score": "4.5", "gen_ai__evaluator__name": "relevance"}
+
+
+def test_evaluations_before_their_events_had_one_name() -> None:
+    (call,) = logged("azure", "gen_ai.evaluation.relevance", gen_ai__response__id="r", **OF_AZURE)
+    assert (call.operation, dict(call.scores or {})) == ("evaluation", {"relevance": 4.5})
+    (call,) = logged("azure", "gen_ai.evaluation.fluency", gen_ai__evaluation__score="3")
+    assert dict(call.scores or {}) == {"fluency": 3.0}
+    assert logged("azure", "gen_ai.evaluation.result", gen_ai__evaluation__score="3") == []
+    assert logged("azure", "gen_ai.evaluation.missing_score", gen_ai__evaluator__name="x") == []
+    event_ = event("gen_ai.evaluation.relevance", **OF_AZURE)
+    assert dict(only("a", CHAT, events=[event_]).scores or {}) == {"relevance": 4.5}

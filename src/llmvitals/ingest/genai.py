@@ -15,7 +15,7 @@ from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars, embeds, identity, millis, structure
 from llmvitals.lengths import output_limit
-from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
+from llmvitals.lenient import bare_model, count, listed, mapping, tier
 from llmvitals.usage import usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
@@ -285,10 +285,9 @@ def _retrieval(span: Span) -> tuple[Reading, ...]:
 def _scores(span: Span) -> dict[str, float] | None:
     scores = {}
     for event in span.events:
-        if event.name == "gen_ai.evaluation.result":
-            attributes = {key: span.plain(value) for key, value in event.attributes.items()}
-            name = text(attributes.get("gen_ai.evaluation.name"))
-            value = number(attributes.get("gen_ai.evaluation.score.value"))
-            if name is not None and value is not None:
-                scores[name] = value
+        if event.name.startswith(events.EVALUATED):
+            told = {key: span.plain(value) for key, value in event.attributes.items()}
+            name, score = events.judgement(event.name, told) or ("", None)
+            if score is not None:
+                scores[name] = score
     return scores or None
