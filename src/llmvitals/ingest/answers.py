@@ -81,7 +81,8 @@ def _message(answer: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str,
         # A list for each prompt, but some systems write the only one.
         generations = answer["generations"]
         generation = first(next(iter(listed(generations)), None)) or first(generations)
-        message = mapping(mapping(generation.get("message")).get("kwargs"))
+        message = mapping(generation.get("message"))
+        message = mapping(message.get("kwargs")) or message  # MLflow writes it without its class
         return message, mapping(message.get("response_metadata"))
     return mapping(first(answer.get("choices")).get("message")) or answer, {}
 

@@ -70,6 +70,8 @@ def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
     cost = mapping(span.structure("mlflow.llm.cost"))
     return (Reading(kind, events.outcome(span) | usage | answer | {
         "operation": operation,
+        # One scope stands for all autologgers, of which LangChain's and the SDK's report the same call.
+        "instrumentor": f"mlflow.{span.name}"[:128],
         "model": _word(span, "mlflow.llm.model") or answers.model_of(outputs) or _word(span, "model")
         or asked or "",
         "requested_model": asked,

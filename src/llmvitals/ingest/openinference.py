@@ -8,7 +8,7 @@ from typing import Any, Final
 from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars, embeds, identity
+from llmvitals.ingest.values import dollars, embeds, event_id, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
 from llmvitals.usage import Cache, Usage, by_total, known, of_total
@@ -264,7 +264,9 @@ def _guardrail(span: Span) -> tuple[Reading, ...]:
     verdict = events.litellm_verdict(
         span.text("guardrail_status"), span.structure("guardrail_response"), span.text("guardrail_mode")
     )
-    return events.guardrail(span, name, verdict)
+    # LiteLLM reports one of a failed request twice, with the same times.
+    once = {"id": event_id(span.trace_id, str(span.start), str(span.end), name)}
+    return tuple(Reading(kind, fields | once) for kind, fields in events.guardrail(span, name, verdict))
 
 
 def _evaluator(span: Span) -> tuple[Reading, ...]:
