@@ -48,7 +48,7 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
     further = usage_in(span.structure(_LITELLM), operation, provider) if span.has(_LITELLM) else {}
     cached, written = span.count(*_READ), span.count(*_WRITTEN)
     if further:
-        cached, written = further["cached_tokens"], further["cache_write_tokens"]
+        cached, written = further.get("cached_tokens"), further.get("cache_write_tokens")
     total = span.count(*TOTAL)
     if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
@@ -63,6 +63,6 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
         "reasoning_tokens": first_known(span.count(*_REASONING), count(output_details.get("reasoning"))),
     }
     if further:
-        told |= {name: further[name] for name in _COUNTS if further[name] is not None}
+        told |= {name: further[name] for name in _COUNTS if further.get(name) is not None}
     whole = known(further | {name: tokens for name, tokens in told.items() if tokens is not None})
     return of_total(whole, total, operation)
