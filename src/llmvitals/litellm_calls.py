@@ -67,12 +67,14 @@ def usage_in(value: Any, operation: str | None, provider: str | None) -> Usage:
     have them as well. Of Bedrock's the total tells.
     """
     usage = mapping(value)
-    written = count(usage.get("cache_creation_input_tokens"))
-    if (
-        written
-        and provider != "bedrock"
-        and not mapping(usage.get("prompt_tokens_details")).keys() & _WRITTEN
-    ):
-        told = {name: count(usage.get(name)) for name in ("prompt_tokens", "total_tokens")}
-        usage = {**usage, **{name: tokens + written for name, tokens in told.items() if tokens}}
+    if usage.get("cache_creation_input_tokens") and provider != "bedrock":
+        usage = _with_writes(usage)
     return usage_of(usage, operation)
+
+
+def _with_writes(usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    written = count(usage["cache_creation_input_tokens"])
+    if written is None or mapping(usage.get("prompt_tokens_details")).keys() & _WRITTEN:
+        return usage
+    told = {name: count(usage.get(name)) for name in ("prompt_tokens", "total_tokens")}
+    return {**usage, **{name: tokens + written for name, tokens in told.items() if tokens}}

@@ -233,7 +233,7 @@ def _usage(payload: _Payload, response: _Response) -> dict[str, Any]:
     if not usage:
         return {"cost_usd": dollars(payload.response_cost)}  # such as of speech, by its characters
     # Either may leave the cache out of the input.
-    whole = usage | {name: max(tokens, usage.get(name) or 0) for name, tokens in totals.items() if tokens}
+    whole = usage | {name: max(told, usage.get(name) or 0) for name, told in totals.items() if told}
     if payload.response_cost_failure_debug_info:
         return whole
     return {**whole, "cost_usd": dollars(payload.response_cost, free=True)}
