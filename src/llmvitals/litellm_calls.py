@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.lengths import request_lengths
-from llmvitals.lenient import listed, mapping
+from llmvitals.lenient import count, listed, mapping
+from llmvitals.usage import Usage, usage_of
 
 _OPERATIONS: Final = {
     "completion": "chat",
@@ -31,6 +32,7 @@ _ADMINISTERS: Final = re.compile(
     r"a?(?:(?:list|get|delete|cancel|retrieve)_\w+|(?:file|video)_(?:retrieve|content|list|delete)\w*"
     r"|create_(?:file|batch|assistants|thread|fine_tuning_job)|vector_store_(?!search)\w+|(?:a_)?add_message)"
 )
+_WRITTEN: Final = frozenset(("cache_creation_tokens", "cache_write_tokens"))
 _BATCH: Final = "retrieve_batch"
 """Tells the usage of a batch that is done."""
 
@@ -56,3 +58,23 @@ def lengths_of(payload: Mapping[str, Any]) -> dict[str, int | None]:
     known = {name: value for name, value in asked.items() if value is not None}
     limit = {"max_tokens": model.get("max_output_tokens")}
     return request_lengths(payload.get("messages"), answer, limit | known)
+
+
+def usage_in(value: Any, operation: str | None, provider: str | None) -> Usage:
+    """The token counts of LiteLLM's usage object.
+
+    In the middle of 2025 it left Anthropic's cache writes out of the input; since it counts them, its details
+    have them as well. Of Bedrock's the total tells.
+    """
+    usage = mapping(value)
+    if usage.get("cache_creation_input_tokens") and provider != "bedrock":
+        usage = _with_writes(usage)
+    return usage_of(usage, operation)
+
+
+def _with_writes(usage: Mapping[str, Any]) -> Mapping[str, Any]:
+    written = count(usage["cache_creation_input_tokens"])
+    if written is None or mapping(usage.get("prompt_tokens_details")).keys() & _WRITTEN:
+        return usage
+    told = {name: count(usage.get(name)) for name in ("prompt_tokens", "total_tokens")}
+    return {**usage, **{name: tokens + written for name, tokens in told.items() if tokens}}

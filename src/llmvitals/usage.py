@@ -13,6 +13,8 @@ from llmvitals.lenient import count, listed, mapping
 
 Usage = dict[str, int | None]
 """Field of a call event → tokens."""
+Cache = tuple[int | None, int | None]
+"""Tokens that were read from the cache, and written to it."""
 
 _INPUT: Final = ("prompt_tokens", "input_tokens", "inputTokens", "prompt_token_count", "promptTokenCount")
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "outputTokens")
@@ -47,7 +49,12 @@ _ONLY_READ: Final = ("embedding", "rerank")
 
 
 def known(usage: Usage) -> Usage:
-    """The usage, or nothing if it is of zeros only: systems write them where they know nothing."""
+    """The usage, or nothing if it is of zeros only: systems write them where they know nothing.
+
+    An answer to no input at all is none: then only the input is unknown.
+    """
+    if usage.get("input_tokens") == 0 and usage.get("output_tokens"):
+        return usage | {"input_tokens": None}
     return usage if any(usage.values()) else {}
 
 
@@ -57,18 +64,24 @@ def add_up(input_tokens: int | None, read: int | None, written: int | None) -> i
 
 
 def by_total(
-    input_tokens: int | None, output_tokens: int | None, cached: int, total: int | None
+    input_tokens: int | None, output_tokens: int | None, cache: Cache, total: int | None
 ) -> tuple[int | None, int | None]:
     """The whole input and output, of counts that may leave out what their total has.
 
-    cached: read from and written to the cache. Without it the input makes up the total only together with it;
-    what else is missing from the total is thoughts, which are output.
+    The input leaves out what was read from the cache, or written to it, or both, if only with it they make up
+    the total; what else is missing from the total is thoughts, which are output.
     """
-    if input_tokens is None or output_tokens is None or total is None:
-        return input_tokens, output_tokens
-    if cached and total == input_tokens + cached + output_tokens:
-        return input_tokens + cached, output_tokens
-    return input_tokens, max(output_tokens, total - input_tokens)
+    if input_tokens is None:
+        return None, output_tokens
+    read, written = cache[0] or 0, cache[1] or 0
+    if output_tokens is not None and total is not None:
+        missing = total - input_tokens - output_tokens
+        if missing > 0 and missing in (read, written, read + written):
+            return input_tokens + missing, output_tokens
+        if missing > 0 and input_tokens:
+            return input_tokens, output_tokens + missing
+    # Parts are not more than the whole.
+    return input_tokens + (written if read <= input_tokens < read + written else 0), output_tokens
 
 
 def of_total(usage: Usage, total: int | None, operation: str | None) -> Usage:
@@ -111,16 +124,17 @@ def _tokens(usage: Mapping[str, Any]) -> Usage:
     inside = _first(details, ("cached_tokens", "cache_read"))
     written_inside = cache_writes(details)
     output, total, apart = _output(usage), _first(usage, _TOTAL), 0
+    cache: Cache = (None, written)
     if "prompt_tokens" not in usage:  # not of OpenAI's protocol
         input_tokens = add_up(input_tokens, _first(usage, _TOOL_USE), None)
         if inside is None and written_inside is None:
-            apart = (read or 0) + (written or 0)
+            apart, cache = (read or 0) + (written or 0), (read, written)
     # Anthropic, which tells no total, and Bedrock always count so; tools around them may not.
     alone = total is None or "inputTokens" in usage
     if input_tokens is not None and (alone or apart > input_tokens):
         input_tokens += apart
     else:
-        input_tokens, output = by_total(input_tokens, output, apart, total)
+        input_tokens, output = by_total(input_tokens, output, cache, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output,
@@ -172,7 +186,7 @@ def _parts(usage: Mapping[str, Any]) -> Usage:
         found = [parts[name] for name in names if kind in name]
         return sum(found) if found else None
 
-    whole, output = by_total(added(inputs), added(outputs), 0, _first(usage, _TOTAL))
+    whole, output = by_total(added(inputs), added(outputs), (None, None), _first(usage, _TOTAL))
     return {
         "input_tokens": whole,
         "output_tokens": output,

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from llmvitals.ingest import decode
+from llmvitals.price import Prices
 from llmvitals.record.call import Call
 from spans import Attributes, export, span
 
@@ -100,3 +101,35 @@ def test_litellms_embeddings_and_ranks() -> None:
         call = litellm(**told)
         assert (call.input_tokens, call.output_tokens or None, call.cost_usd) == (9, None, 0.25)
     assert litellm(call_type="completion", total_tokens=9).input_tokens is None
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"llm.request.type": "completion", "gen_ai.request.model": "Cohere-Embed-v3", "gen_ai.usage.input_tokens": 9},
+        {"openinference.span.kind": "LLM", "llm.model_name": "Cohere-Embed-v3", "llm.token_count.prompt": 9},
+        {"langfuse.observation.type": "generation", "langfuse.observation.model.name": "Cohere-Embed-v3",
+         "langfuse.observation.usage_details": TOTAL},
+    ],
+)  # fmt: skip
+def test_a_model_of_embeddings_is_known_by_its_name_in_any_case(attributes: Attributes) -> None:
+    (call,) = decode(export(("a", [span(1, attributes)]))).calls
+    assert (call.operation, call.input_tokens) == ("embedding", 9)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"gen_ai.operation.name": "chat", "gen_ai.request.model": "amazon.nova-lite-v1:0",
+         "gen_ai.usage.input_tokens": 0, "gen_ai.usage.output_tokens": 7},
+        {"openinference.span.kind": "LLM", "llm.model_name": "m", "llm.token_count.prompt": 0,
+         "llm.token_count.completion": 7},
+        {"langfuse.observation.type": "generation", "langfuse.observation.model.name": "m",
+         "langfuse.observation.usage_details": json.dumps({"input": 0, "output": 7})},
+        {"mlflow.spanType": '"LLM"', "mlflow.chat.tokenUsage": json.dumps({"input_tokens": 0, "output_tokens": 7})},
+    ],
+)  # fmt: skip
+def test_an_answer_to_no_input_has_an_unknown_input(attributes: Attributes) -> None:
+    (call,) = decode(export(("a", [span(1, attributes)]))).calls
+    assert (call.input_tokens, call.output_tokens) == (None, 7)
+    assert Prices().price(call) is None

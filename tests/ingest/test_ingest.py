@@ -321,6 +321,15 @@ def test_litellm_says_who() -> None:
         ({"response_cost": 0.0, "response_cost_failure_debug_info": {"error_str": "no price"}}, None),
         ({"response_cost": None}, None),
         ({"response_cost": "0.5"}, 0.5),
+        (  # speech, which costs by its characters
+            {
+                "response_cost": 0.5,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "metadata": {"usage_object": {}},
+            },
+            0.5,
+        ),
         ({"response_cost": -1}, None),
         ({"response_cost": 1e300}, None),
         (

@@ -427,3 +427,148 @@ def test_evaluations_without_a_span_are_told_apart_by_the_answer_or_their_time()
     scoped = {"scope": {"name": "judge"}, "logRecords": records}
     logs = {"resourceLogs": [{"scopeLogs": [scoped]}]}
     assert len({call.id for call in decode(json.dumps(logs).encode()).calls}) == 4
+
+
+@pytest.mark.parametrize(
+    ("used", "answer", "cached"),
+    [
+        (
+            {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
+            {"usage": {"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 8}}},
+            8,
+        ),
+        (
+            {"input_tokens": 10, "output_tokens": 8, "total_tokens": 18},
+            {"usage_metadata": {"prompt_token_count": 10, "candidates_token_count": 5, "thoughts_token_count": 3,
+                                "cached_content_token_count": 4, "total_token_count": 18}},
+            4,
+        ),
+    ],
+)  # fmt: skip
+def test_mlflows_early_counts_leave_the_cache_to_the_answer(
+    used: Attributes, answer: Attributes, cached: int
+) -> None:
+    told = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.chat.tokenUsage": json.dumps(used),
+        "mlflow.spanOutputs": json.dumps(answer),
+    }
+    says(only("mlflow.tracing.provider", told), input_tokens=10, cached_tokens=cached)
+
+
+ANSWERED = {"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4}}
+OF_LANGCHAIN = {"input_tokens": 9, "output_tokens": 3, "input_token_details": {"cache_read": 4}}
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "parts"),
+    [
+        (
+            "mlflow.chunk.item.{}",
+            "mlflow__chunk__value",
+            [{"id": "c", "choices": [{"delta": {}}]}, {"id": "c", "choices": [], "usage": ANSWERED}],
+        ),
+        (
+            "new_token",
+            "chunk",
+            [
+                {"kwargs": {"message": {"kwargs": told}}}
+                for told in ({}, {"usage_metadata": OF_LANGCHAIN}, {})
+            ],
+        ),
+    ],
+)
+def test_mlflows_early_streams_have_their_usage_in_the_last_part(
+    name: str, attribute: str, parts: list[dict[str, Any]]
+) -> None:
+    told = {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanOutputs": '"It is fine."', "model": '"gpt-4o"'}
+    events = [
+        event(name.format(place), place, **{attribute: json.dumps(part)}) for place, part in enumerate(parts)
+    ]
+    call = only("mlflow.tracing.provider", told, events=events)
+    says(call, model="gpt-4o", input_tokens=9, output_tokens=3, cached_tokens=4, stream=True)
+
+
+def test_mlflows_answer_names_the_model_that_answered() -> None:
+    told = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "model": '"gpt-4o"',
+        "mlflow.spanOutputs": json.dumps({"model": "gpt-4o-2024-08-06", "usage": ANSWERED}),
+    }
+    says(only("mlflow.tracing.provider", told), model="gpt-4o-2024-08-06")
+
+
+ASKED_BY_CLAUDE_CODE: Attributes = {
+    "span.type": "llm_request", "session.id": "s-1", "model": "claude-opus-4-5", "gen_ai.system": "anthropic",
+    "gen_ai.request.model": "claude-opus-4-5", "gen_ai.response.id": "req_1", "request_id": "req_1",
+    "input_tokens": 2, "output_tokens": 1_200, "cache_read_tokens": 84_562, "cache_creation_tokens": 7_096,
+    "success": True, "stop_reason": "tool_use", "ttft_ms": 400,
+}  # fmt: skip
+
+
+def test_claude_codes_spans_are_calls_and_tools() -> None:
+    scope = "com.anthropic.claude_code.tracing"
+    call = only(scope, ASKED_BY_CLAUDE_CODE)
+    says(call, input_tokens=91_660, cached_tokens=84_562, cache_write_tokens=7_096, output_tokens=1_200,
+         model="claude-opus-4-5", provider="anthropic", session="s-1", agent="claude_code",
+         response_id="req_1", latency_ms=1_000, ttft_ms=400, finish_reason="tool_use")  # fmt: skip
+    assert only(scope, ASKED_BY_CLAUDE_CODE | {"success": False}).status == "error"
+    used = {
+        "span.type": "tool",
+        "tool_name": "Bash",
+        "tool_use_id": "toolu_1",
+        "gen_ai.tool.call.id": "toolu_1",
+    }
+    tool = only(scope, used)
+    assert (tool.operation, [one.name for one in tool.tools or ()]) == ("tool", ["Bash"])
+    parts = [{"span.type": kind} for kind in ("interaction", "tool.execution", "tool.blocked_on_user")]
+    decoded = decode(export((scope, [span(number, part) for number, part in enumerate(parts, 1)])))
+    assert (decoded.calls, dict(decoded.unread)) == ([], {})
+
+
+def logged(scope: str, name: str, **attributes: str) -> list[Call]:
+    given = [
+        {"key": key.replace("__", "."), "value": {"stringValue": value}} for key, value in attributes.items()
+    ]
+    record = {"timeUnixNano": "1795503015000000000", "eventName": name, "attributes": given}
+    logs = [{"scope": {"name": scope}, "logRecords": [record]}]
+    return decode(json.dumps({"resourceLogs": [{"scopeLogs": logs}]}).encode()).calls
+
+
+def test_claude_codes_events_share_an_id_with_its_spans() -> None:
+    scope = "com.anthropic.claude_code.events"
+    (call,) = logged(scope, "api_request", model="claude-opus-4-5", input_tokens="2", request_id="req_1")
+    assert call.response_id == "req_1"
+    (tool,) = logged(scope, "tool_result", tool_name="Bash", success="true", tool_use_id="toolu_1")
+    assert (tool.status, tool.response_id) == ("ok", "toolu_1")
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "failures"),
+    [
+        ("codex.sse_event", {"event__kind": "response.failed", "error__message": "x"}, 1),
+        ("codex.sse_event", {"error__message": "idle timeout waiting for SSE"}, 1),
+        ("codex.sse_event", {"event__kind": "response.output_item.done", "error__message": "x"}, 0),
+        ("codex.sse_event", {"event__kind": "response.created"}, 0),
+        ("codex.websocket_request", {"error__message": "x"}, 1),
+        ("codex.websocket_request", {"success": "true"}, 0),
+    ],
+)
+def test_streams_of_codex_that_broke_are_failures(
+    name: str, attributes: dict[str, str], failures: int
+) -> None:
+    assert [call.status for call in logged("codex", name, **attributes)] == ["error"] * failures
+
+
+OF_AZURE = {"gen_ai__evaluation__score": "4.5", "gen_ai__evaluator__name": "relevance"}
+
+
+def test_evaluations_before_their_events_had_one_name() -> None:
+    (call,) = logged("azure", "gen_ai.evaluation.relevance", gen_ai__response__id="r", **OF_AZURE)
+    assert (call.operation, dict(call.scores or {})) == ("evaluation", {"relevance": 4.5})
+    (call,) = logged("azure", "gen_ai.evaluation.fluency", gen_ai__evaluation__score="3")
+    assert dict(call.scores or {}) == {"fluency": 3.0}
+    assert logged("azure", "gen_ai.evaluation.result", gen_ai__evaluation__score="3") == []
+    assert logged("azure", "gen_ai.evaluation.missing_score", gen_ai__evaluator__name="x") == []
+    event_ = event("gen_ai.evaluation.relevance", **OF_AZURE)
+    assert dict(only("a", CHAT, events=[event_]).scores or {}) == {"relevance": 4.5}

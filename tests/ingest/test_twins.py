@@ -116,3 +116,33 @@ def test_what_litellms_callback_and_its_spans_tell_counts_once(order: int) -> No
         assert both["kinds"][kind] == once["kinds"][kind]
     for total in ("calls", "cost_nano", "stopped_calls"):
         assert both["totals"][total] == once["totals"][total]
+
+
+def test_mlflows_autologgers_report_a_call_once_also_in_different_records() -> None:
+    used = {
+        "mlflow.spanType": '"CHAT_MODEL"',
+        "mlflow.chat.tokenUsage": '{"input_tokens": 10, "output_tokens": 2}',
+    }
+    metadata = {"id": "chatcmpl-1", "model_name": "gpt-4o"}
+    outputs = {
+        "Completions": {"id": "chatcmpl-1", "model": "gpt-4o"},
+        "ChatOpenAI": {"generations": [[{"message": {"content": "hi", "response_metadata": metadata}}]]},
+    }
+    records = [
+        export(("mlflow.tracing.provider", [
+            span(number, used | {"mlflow.spanOutputs": json.dumps(outputs[name])}, name=name)
+        ]))
+        for number, name in enumerate(outputs, 1)
+    ]  # fmt: skip
+    kinds = replay_lines(records, Settings())["kinds"]
+    assert (kinds["llm"]["ok"], kinds["llm"]["input_tokens"]) == (1, 10)
+
+
+def test_a_guardrail_that_litellm_reports_twice_is_one_in_different_records() -> None:
+    blocked = {
+        "openinference.span.kind": "GUARDRAIL",
+        "guardrail_name": "words",
+        "guardrail_status": "guardrail_intervened",
+    }
+    records = [export(("litellm", [span(number, blocked)])) for number in (1, 2)]
+    assert replay_lines(records, Settings())["kinds"]["guardrail"]["ok"] == 1

@@ -195,3 +195,33 @@ def test_failures_of_opik_and_weave_have_their_class_and_the_asked_for_model() -
              "inputs": {"model": "gpt-4o"}, "exception": exception}  # fmt: skip
     (call,) = calls("/calls/complete", {"batch": [entry]})
     assert (call.model, call.error_type) == ("gpt-4o", "RateLimitError")
+
+
+def litellms(vendor: str, kind: str, answer: Mapping[str, Any]) -> Call:
+    """A call of LiteLLM as its callback for a vendor sends it, with the usage less exact than in the answer."""
+    times = {"start_time": BEGUN, "end_time": ENDED}
+    if vendor == "langsmith":
+        asked = {"litellm_call_id": "c", "call_type": kind, "custom_llm_provider": "openai"}
+        told = {"usage_metadata": {"input_tokens": 290, "output_tokens": 110, "total_tokens": 400}}
+        run = times | {"id": "r", "run_type": "llm", "inputs": asked, "outputs": answer}
+        (call,) = calls("/runs/batch", {"post": [run | {"extra": {"metadata": told}}]})
+    else:
+        made = {"created_from": "litellm", "type": kind}
+        span = times | {"id": "s", "type": "llm", "provider": "openai", "output": answer, "metadata": made}
+        used = {"prompt_tokens": 290, "completion_tokens": 110, "total_tokens": 400}
+        (call,) = calls("/v1/private/spans/batch", {"spans": [span | {"usage": used}]})
+    return call
+
+
+@pytest.mark.parametrize("vendor", ["langsmith", "opik"])
+def test_what_litellm_tells_a_vendor_has_the_cache_in_the_answer_only(vendor: str) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 64}}
+    used: dict[str, Any] = {"prompt_tokens": 290, "completion_tokens": 110, "total_tokens": 400}
+    call = litellms(vendor, "acompletion", ANSWER | {"usage": used | details})
+    assert (call.input_tokens, call.output_tokens, call.cached_tokens) == (290, 110, 64)
+    assert (call.operation, call.provider) == ("chat", "openai")
+
+
+@pytest.mark.parametrize("vendor", ["langsmith", "opik"])
+def test_an_embedding_that_litellm_tells_a_vendor_is_one(vendor: str) -> None:
+    assert litellms(vendor, "aembedding", {"model": "text-embedding-3-small"}).operation == "embedding"

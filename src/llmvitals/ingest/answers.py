@@ -12,6 +12,8 @@ from llmvitals.ingest.values import first, identity
 from llmvitals.lenient import listed, mapping, text, tier
 from llmvitals.usage import Usage, first_known, usage_of
 
+_USAGES: Final = ("usage", "usage_metadata", "usageMetadata")
+"""The latter ones are Google's."""
 _REQUESTS: Final = ("function_call", "tool_use")
 """Types of the parts of an answer that ask for a tool: in OpenAI's responses, and in Anthropic's messages."""
 
@@ -35,7 +37,8 @@ def usage_in(answer: Mapping[str, Any], operation: str | None = None) -> Usage:
     """The usage that an answer tells. Cohere's embeddings and ranks have it in `meta`, as Haystack's."""
     meta = mapping(answer.get("meta"))
     billed = usage_of(meta if "billed_units" in meta else meta.get("usage"), operation) if meta else {}
-    return usage_of(answer.get("usage"), operation) or billed
+    told = next((answer[name] for name in _USAGES if answer.get(name)), None)
+    return usage_of(told, operation) or billed
 
 
 def detailed_usage(output: Any, usage: Usage) -> Usage:
@@ -78,7 +81,8 @@ def _message(answer: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str,
         # A list for each prompt, but some systems write the only one.
         generations = answer["generations"]
         generation = first(next(iter(listed(generations)), None)) or first(generations)
-        message = mapping(mapping(generation.get("message")).get("kwargs"))
+        message = mapping(generation.get("message"))
+        message = mapping(message.get("kwargs")) or message  # MLflow writes it without its class
         return message, mapping(message.get("response_metadata"))
     return mapping(first(answer.get("choices")).get("message")) or answer, {}
 

@@ -1,4 +1,6 @@
-"""Reads the log events of coding agents: Claude Code, Codex and Gemini CLI.
+"""Reads the log events of coding agents: Claude Code, Codex and Gemini CLI; and the spans of Claude Code.
+
+The spans and the events of one request have one id, and so those of a tool.
 
 Sources: "Monitoring" in Claude Code's documentation, `docs/config.md` (otel) of Codex, `docs/telemetry.md` of
 Gemini CLI.
@@ -15,8 +17,10 @@ from llmvitals.usage import Usage, add_up, known
 
 _AGENTS: Final = {"claude_code": "anthropic", "codex": "openai", "gemini_cli": "google"}
 """Prefix of the events → provider."""
-_CALLS: Final = ("api_request", "api_response", "sse_event")
+_CALLS: Final = ("api_request", "api_response", "sse_event", "websocket_request")
 _ERRORS: Final = ("api_error",)
+_NO: Final = (False, "false", "False")
+_SPANS: Final = "com.anthropic.claude_code"
 _TOOLS: Final = ("tool_result", "tool_call")
 _DIMENSIONS: Final = {
     "repository": ("repository", "repository.name", "vcs.repository.name", "project"),
@@ -49,7 +53,10 @@ def _answer(record: Span, agent: str, name: str) -> tuple[Reading, ...]:
     if agent == "codex":
         # Codex tells of the tokens in the last event of a stream; its api_request tells of failures only.
         if name == "sse_event":
-            done = record.text("event.kind") == "response.completed" and record.has("input_token_count")
+            kind, broken = record.text("event.kind"), record.has("error.message")
+            if broken and kind in (None, "response.failed", "response.completed"):
+                return (_call(record, agent, failed=True),)
+            done = kind == "response.completed" and record.has("input_token_count")
             return (_call(record, agent, failed=False),) if done else NOTHING
         status = record.count("http.response.status_code", "status_code")
         failed = record.has("error.message", "error") or (status is not None and status >= _FAILED)
@@ -70,7 +77,7 @@ def _call(record: Span, agent: str, *, failed: bool) -> Reading:
         "provider": _AGENTS[agent],
         "latency_ms": millis(record.number("duration_ms")),
         "ttft_ms": millis(record.number("ttft_ms")),
-        "response_id": identity(record.get("response_id")),
+        "response_id": identity(record.get("response_id", "request_id")),
         "cost_usd": dollars(record.get("cost_usd")),
         "status": "error" if failed else "ok",
         "error_type": text(record.get(*_REASONS), 256) if failed else None,
@@ -101,8 +108,7 @@ def _usage(record: Span, agent: str) -> Usage:
 
 
 def _tool(record: Span, agent: str) -> Reading:
-    success = record.get("success")
-    failed = success in (False, "false", "False")
+    failed = record.get("success") in _NO
     return Reading("tool", _who(record, agent) | {
         "operation": "tool",
         "model": "",
@@ -110,6 +116,7 @@ def _tool(record: Span, agent: str) -> Reading:
         "latency_ms": millis(record.number("duration_ms")),
         "status": "error" if failed else "ok",
         "error_type": text(record.get("error_type", "error.type"), 256) if failed else None,
+        "response_id": identity(record.get("tool_use_id")),
         "id_suffix": _suffix(record),
     })  # fmt: skip
 
@@ -135,4 +142,20 @@ def _suffix(record: Span) -> str:
     return f"{record.text('session.id', 'conversation.id') or ''}-{record.name}-{record.end}-{sequence}"
 
 
+def read_span(span: Span) -> tuple[Reading, ...] | None:
+    """A request to a model, or the use of a tool."""
+    if not span.scope.startswith(_SPANS):
+        return None
+    kind = span.text("span.type")
+    failed = span.is_error or span.get("success") in _NO
+    told = {"id_suffix": None, "latency_ms": span.latency()}
+    if kind == "llm_request":
+        call = _call(span, "claude_code", failed=failed)
+        return (Reading("llm", call.fields | told | {"finish_reason": span.text("stop_reason")}),)
+    if kind == "tool":
+        return (Reading("tool", _tool(span, "claude_code").fields | told),)
+    return NOTHING
+
+
 DIALECT: Final = Dialect(("claude_code.", "codex.", "gemini_cli."), read)
+SPANS: Final = Dialect(("span.type",), read_span)

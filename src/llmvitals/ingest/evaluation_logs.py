@@ -1,4 +1,4 @@
-"""Reads evaluations from log records (`gen_ai.evaluation.result`), which repeat the model of the call."""
+"""Reads evaluations from log records (`gen_ai.evaluation.*`), which repeat the model of the call."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.values import event_id, identity
 from llmvitals.lenient import text
 
-_NAME: Final = "gen_ai.evaluation.result"
-
 
 def read(record: Span) -> tuple[Reading, ...] | None:
     """The evaluation of a log record; details of an inference are those of a span, and not counted again."""
-    if record.name != _NAME:
-        return NOTHING if record.name.startswith("gen_ai.") else None
-    name = record.text("gen_ai.evaluation.name")
-    score = record.number("gen_ai.evaluation.score.value", "gen_ai.evaluation.score")
-    label = text(record.get("gen_ai.evaluation.score.label"), 256)
-    if name is None or (score is None and label is None):
+    called = record.name or record.text("event_name") or ""  # the latter is LiteLLM's
+    if not called.startswith(events.EVALUATED):
+        return NOTHING if called.startswith("gen_ai.") else None
+    told = {name: record.plain(value) for name, value in record.attributes.items()}
+    name, score = events.judgement(called, told) or ("", None)
+    if not name or (score is None and text(told.get("gen_ai.evaluation.score.label"), 256) is None):
         return NOTHING
     kind, fields = events.evaluation(name, score)
     fields |= {

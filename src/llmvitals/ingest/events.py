@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from llmvitals.ingest.span import Reading, Span
-from llmvitals.lenient import listed, mapping, number
+from llmvitals.lenient import listed, mapping, number, text
 from llmvitals.record.call import BLOCKED
 
 STOPPED: Final = {"status": "ok", "error_type": None, "finish_reason": BLOCKED, "response_id": None}
 """The fields of a request that a guardrail stopped before a model answered."""
+EVALUATED: Final = "gen_ai.evaluation."
 VERDICTS: Final = ("pass", "flag", "fix", "block")
 """The mildest first."""
 
@@ -74,6 +76,18 @@ def guardrail(span: Span, name: str | None, verdict: str, score: float | None = 
     if verdict == "block":
         fields |= {"status": "ok", "error_type": None}
     return (Reading("guardrail", fields),)
+
+
+def judgement(event: str, told: Mapping[str, Any]) -> tuple[str, float | None] | None:
+    """The name and the score of an event whose name begins with EVALUATED; None if it has no name.
+
+    Before there was `gen_ai.evaluation.result`, the name of the event had that of the evaluation.
+    """
+    own = event.removeprefix(EVALUATED)
+    names = (told.get("gen_ai.evaluation.name"), told.get("gen_ai.evaluator.name"))
+    named = next(filter(None, map(text, names)), None if own == "result" else own[:128])
+    scores = (number(told.get(f"gen_ai.evaluation.{name}")) for name in ("score.value", "score"))
+    return (named, next((score for score in scores if score is not None), None)) if named else None
 
 
 def evaluation(name: str, score: float | None, annotator: str | None = None) -> Reading:

@@ -13,9 +13,9 @@ from llmvitals.ingest.events import STOPPED
 from llmvitals.ingest.genai_usage import INPUT, OUTPUT, TOTAL, usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars, identity, millis, structure
+from llmvitals.ingest.values import dollars, embeds, identity, millis, structure
 from llmvitals.lengths import output_limit
-from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
+from llmvitals.lenient import bare_model, count, listed, mapping, tier
 from llmvitals.usage import usage_of
 
 _PREFIXES: Final = ("gen_ai.", "llm.", "traceloop.")
@@ -94,7 +94,8 @@ def read(span: Span) -> tuple[Reading, ...] | None:
         return events.tool(span, span.text("gen_ai.tool.name", "traceloop.entity.name"))
     if kind == "retrieval":
         return _retrieval(span)
-    if not (span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))):
+    proven = span.is_error or span.has(*_EVIDENCE) or (kind == "embedding" and span.has(_VECTOR))
+    if not (proven or dollars(span.get(*_COST))):
         return NOTHING
     return (Reading(kind, model_call(span, operation)),)
 
@@ -140,7 +141,11 @@ def operation_of(name: str | None) -> str | None:
 
 def _operation(span: Span) -> tuple[Kind | None, str]:
     """The kind of a span and its operation. None and "": nothing tells; None and a name: no event."""
-    name = (span.text("gen_ai.operation.name", "llm.request.type", "gen_ai.request.type") or "").lower()
+    # LiteLLM calls all that it does a chat by the newest conventions.
+    own = span.text("llm.request.type") if span.scope == _LITELLM else None
+    name = (
+        own or span.text("gen_ai.operation.name", "llm.request.type", "gen_ai.request.type") or ""
+    ).lower()
     if operation := operation_of(name):
         # Instrumentors of Bedrock take every request to its older interface for a completion.
         is_embedding = operation == "embedding" or (operation == "completion" and _embeds(span))
@@ -159,7 +164,7 @@ def _operation(span: Span) -> tuple[Kind | None, str]:
 
 
 def _embeds(span: Span) -> bool:
-    return "embed" in (span.text(*_MODELS) or "").lower()
+    return embeds(span.text(*_MODELS))
 
 
 def model_call(span: Span, operation: str) -> dict[str, Any]:
@@ -190,8 +195,9 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
 
 
 def _response_id(span: Span, operation: str) -> str | None:
-    # Images have no id: OpenLIT writes the second in which they came.
-    return None if operation == "image" else identity(span.get("gen_ai.response.id", "llm.response.id"))
+    # Images have no id: OpenLIT writes the second in which they came, LiteLLM the id of its call.
+    has_none = operation == "image" and span.scope != _LITELLM
+    return None if has_none else identity(span.get("gen_ai.response.id", "llm.response.id"))
 
 
 def _provider(span: Span) -> str | None:
@@ -279,10 +285,9 @@ def _retrieval(span: Span) -> tuple[Reading, ...]:
 def _scores(span: Span) -> dict[str, float] | None:
     scores = {}
     for event in span.events:
-        if event.name == "gen_ai.evaluation.result":
-            attributes = {key: span.plain(value) for key, value in event.attributes.items()}
-            name = text(attributes.get("gen_ai.evaluation.name"))
-            value = number(attributes.get("gen_ai.evaluation.score.value"))
-            if name is not None and value is not None:
-                scores[name] = value
+        if event.name.startswith(events.EVALUATED):
+            told = {key: span.plain(value) for key, value in event.attributes.items()}
+            name, score = events.judgement(event.name, told) or ("", None)
+            if score is not None:
+                scores[name] = score
     return scores or None

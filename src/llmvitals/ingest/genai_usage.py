@@ -6,6 +6,7 @@ from typing import Final
 
 from llmvitals.ingest.span import Span
 from llmvitals.lenient import count, mapping
+from llmvitals.litellm_calls import usage_in
 from llmvitals.usage import Usage, add_up, by_total, cache_writes, first_known, known, of_total, usage_of
 
 INPUT: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens")
@@ -24,6 +25,8 @@ _REASONING: Final = (
     "gen_ai.usage.details.reasoning_tokens",
 )  # fmt: skip
 """`details` are those of Pydantic AI."""
+_LITELLM: Final = "metadata.usage_object"
+_COUNTS: Final = ("input_tokens", "output_tokens")
 _ADK: Final = "gcp.vertex.agent"
 _ANSWER: Final = "gcp.vertex.agent.llm_response"
 """Where Google's Agent Development Kit has the answer of Gemini."""
@@ -41,13 +44,16 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
     input_tokens, output_tokens = span.count(*INPUT), span.count(*OUTPUT)
     details = mapping(span.structure("gen_ai.usage.input_token_details"))
     output_details = mapping(span.structure("gen_ai.usage.output_token_details"))
+    # LiteLLM's own usage has what these names do not tell, such as audio and its cache.
+    further = usage_in(span.structure(_LITELLM), operation, provider) if span.has(_LITELLM) else {}
     cached, written = span.count(*_READ), span.count(*_WRITTEN)
+    if further:
+        cached, written = further.get("cached_tokens"), further.get("cache_write_tokens")
     total = span.count(*TOTAL)
     if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
     else:
-        apart = (cached or 0) + (written or 0)
-        input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
+        input_tokens, output_tokens = by_total(input_tokens, output_tokens, (cached, written), total)
     told = {
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
@@ -56,7 +62,7 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
         "cache_write_1h_tokens": span.count("anthropic.usage.cache_creation.ephemeral_1h_input_tokens"),
         "reasoning_tokens": first_known(span.count(*_REASONING), count(output_details.get("reasoning"))),
     }
-    # LiteLLM's own usage has what these names do not tell, such as audio.
-    further = usage_of(span.structure("metadata.usage_object"), operation)
+    if further:
+        told |= {name: further[name] for name in _COUNTS if further.get(name) is not None}
     whole = known(further | {name: tokens for name, tokens in told.items() if tokens is not None})
     return of_total(whole, total, operation)

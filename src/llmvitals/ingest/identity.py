@@ -17,7 +17,7 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "team": (
         "team", "team.name", "team.id", "app.team", "service.team", "team_id", "user_api_key_team_alias",
-        "team_alias",
+        "team_alias", "litellm.team.alias", "litellm.team.id",
     ),
     "tenant": (
         "tenant", "tenant.id", "tenant_id", "app.tenant", "customer", "customer.id", "organization.id",
@@ -25,13 +25,14 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "user": (
         "user.id", "enduser.id", "gen_ai.user", "llm.user", "user_id", "user_api_key_end_user_id",
         "user.email", "user.account_uuid", "langfuse.user.id", "langfuse_user_id",
-        "userId",
+        "userId", "litellm.end_user.id", "user_api_key_user_id",
     ),
     "session": (
         "gen_ai.conversation.id", "session.id", "session_id", "conversation.id", "thread_id",
         "langfuse.session.id", "langfuse_session_id", "sessionId", "gcp.vertex.agent.session_id",
     ),
-    "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias"),
+    "key": ("api_key.alias", "gen_ai.api_key.alias", "user_api_key_alias", "user_api_key_hash",
+            "litellm.api_key.hash"),
     "agent": ("gen_ai.agent.name", "agent.name"),
     "prompt_name": (
         "gen_ai.prompt.name", "langfuse.observation.prompt.name", "promptlayer.prompt.name",
@@ -47,7 +48,7 @@ DEFAULT_ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
 _PREFIXES: Final = (
     "langfuse.trace.metadata.", "langfuse.observation.metadata.", "langsmith.metadata.",
     "traceloop.association.properties.", "mlflow.traceTag.", "promptlayer.metadata.", "metadata.",
-    "ai.telemetry.metadata.",
+    "ai.telemetry.metadata.", "litellm.metadata.",
 )  # fmt: skip
 """Where systems put what their users call team, tenant, user and session."""
 _METADATA: Final = ("metadata", "langfuse.trace.metadata", "langfuse.observation.metadata",

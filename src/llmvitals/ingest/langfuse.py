@@ -5,23 +5,25 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmvitals import texts
-from llmvitals.ingest import answers, events
+from llmvitals.ingest import answers, events, genai_usage
 from llmvitals.ingest.span import NOTHING, Dialect, Kind, Reading, Span
-from llmvitals.ingest.values import dollars, identity, micros, millis, named_error, structure
+from llmvitals.ingest.values import dollars, embeds, identity, micros, millis, named_error, structure
 from llmvitals.lenient import mapping, number
 from llmvitals.usage import usage_of
 
 _TYPE: Final = "langfuse.observation.type"
 _MODEL: Final = ("langfuse.observation.model.name", "gen_ai.response.model", "gen_ai.request.model")
 _OUTPUT: Final = "langfuse.observation.output"
+_USAGE: Final = "langfuse.observation.usage_details"
+_OTHER_USAGE: Final = ("openinference.span.kind", *genai_usage.INPUT, *genai_usage.OUTPUT)
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
     """What an observation of Langfuse tells of."""
     kind = (span.text(_TYPE) or "").lower()
-    if not kind:
+    if not kind or _is_told_otherwise(span):
         return None
-    if kind == "embedding" or (kind == "generation" and "embed" in (span.text(*_MODEL) or "")):
+    if kind == "embedding" or (kind == "generation" and embeds(span.text(*_MODEL))):
         return _model_call(span, "embedding", "embedding")  # the client for JavaScript has one type for both
     if kind == "generation":
         return _model_call(span, "llm", "chat")
@@ -32,6 +34,11 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     if kind == "guardrail":
         return events.guardrail(span, None, events.verdict_of(_plain(span.get(_OUTPUT))))
     return NOTHING
+
+
+def _is_told_otherwise(span: Span) -> bool:
+    """Whether another vocabulary tells the tokens, and Langfuse's only what is around them, as of LiteLLM."""
+    return not span.has(_USAGE, _MODEL[0]) and span.has(*_OTHER_USAGE)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
@@ -66,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
-    usage = usage_of(span.structure("langfuse.observation.usage_details"), operation)
+    usage = usage_of(span.structure(_USAGE), operation)
     error = span.is_error or span.text("langfuse.observation.level") == "ERROR"
     if not (usage or error or span.has(_OUTPUT, *_MODEL)):
         return NOTHING

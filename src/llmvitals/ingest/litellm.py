@@ -26,8 +26,8 @@ from llmvitals.ingest.values import (
 )
 from llmvitals.lengths import LENGTHS, is_metered
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text, tier
-from llmvitals.litellm_calls import is_call, lengths_of, operation_of
-from llmvitals.usage import known, of_total, usage_of
+from llmvitals.litellm_calls import is_call, lengths_of, operation_of, usage_in
+from llmvitals.usage import known, of_total
 
 _DIMENSIONS: Final = ("team", "app", "environment", "tenant", "agent")
 _NOBODY: Final = "default_user_id"
@@ -222,18 +222,18 @@ def _usage_object(payload: _Payload) -> Mapping[str, Any]:
 
 
 def _usage(payload: _Payload, response: _Response) -> dict[str, Any]:
-    # The totals beside the usage object always count the whole input. LiteLLM writes 0 for what it does not
-    # know.
+    # LiteLLM writes 0 for what it does not know.
     totals = {"input_tokens": count(payload.prompt_tokens), "output_tokens": count(payload.completion_tokens)}
     operation = operation_of(payload.call_type)
     usage = (
-        usage_of(_usage_object(payload), operation)
+        usage_in(_usage_object(payload), operation, text(payload.custom_llm_provider))
         or of_total(known(totals), count(payload.total_tokens), operation)
         or answers.usage_in({"meta": response.meta}, operation)  # of ranks, which have no usage
     )
     if not usage:
-        return {}
-    whole = usage | {name: tokens for name, tokens in totals.items() if tokens}
+        return {"cost_usd": dollars(payload.response_cost)}  # such as of speech, by its characters
+    # Either may leave the cache out of the input.
+    whole = usage | {name: max(told, usage.get(name) or 0) for name, told in totals.items() if told}
     if payload.response_cost_failure_debug_info:
         return whole
     return {**whole, "cost_usd": dollars(payload.response_cost, free=True)}

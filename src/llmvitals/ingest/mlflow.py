@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from llmvitals import texts
 from llmvitals.ingest import answers, events
@@ -15,6 +16,8 @@ _TYPE: Final = "mlflow.spanType"
 _OUTPUTS: Final = "mlflow.spanOutputs"
 _FIRST_CHUNK: Final = ("mlflow.chunk.item.0", "new_token")
 """Of a stream of a provider's SDK, and of one of LangChain."""
+_PART: Final = ("mlflow.chunk.value", "chunk")
+"""What came in a part of these streams."""
 
 
 def read(span: Span) -> tuple[Reading, ...] | None:
@@ -56,23 +59,40 @@ def _word(span: Span, *names: str) -> str | None:
 
 def _model_call(span: Span, kind: Kind, operation: str) -> tuple[Reading, ...]:
     outputs = mapping(span.structure(_OUTPUTS))
-    inside = answers.usage_in(outputs, operation)
-    usage = usage_of(span.structure("mlflow.chat.tokenUsage"), operation) or inside
-    if usage.get("reasoning_tokens") is None and inside.get("reasoning_tokens") is not None:
-        usage = usage | {"reasoning_tokens": inside["reasoning_tokens"]}
+    told = usage_of(span.structure("mlflow.chat.tokenUsage"), operation)
+    usage = answers.detailed_usage(outputs, told) or answers.usage_in(outputs, operation)
+    answer = answers.fields_of(outputs)
+    if not usage and (last := _end_of_stream(span)):
+        usage, answer = answers.detailed_usage(last, {}), answers.fields_of(last)
     if not (usage or span.is_error or span.has(_OUTPUTS)):
         return NOTHING
     provider, asked = _word(span, "mlflow.llm.provider"), _asked(span)
     cost = mapping(span.structure("mlflow.llm.cost"))
-    return (Reading(kind, events.outcome(span) | usage | answers.fields_of(outputs) | {
+    return (Reading(kind, events.outcome(span) | usage | answer | {
         "operation": operation,
-        "model": _word(span, "mlflow.llm.model", "model") or asked or "",
+        # One scope stands for all autologgers, of which LangChain's and the SDK's report the same call.
+        "instrumentor": f"mlflow.{span.name}"[:128],
+        "model": _word(span, "mlflow.llm.model") or answers.model_of(outputs) or _word(span, "model")
+        or asked or "",
         "requested_model": asked,
         "provider": provider.lower() if provider else None,
         "cost_usd": dollars(cost.get("total_cost")),
         "ttft_ms": span.since_start(*_FIRST_CHUNK),
         "stream": True if any(event.name in _FIRST_CHUNK for event in span.events) else None,
     }),)  # fmt: skip
+
+
+def _end_of_stream(span: Span) -> Mapping[str, Any]:
+    """The last part of a stream, with its usage: of the answer early versions tell only the text."""
+    for event in span.events[:-3:-1]:
+        value = next((event.attributes[name] for name in _PART if name in event.attributes), None)
+        part = mapping(structure(span.plain(value))) if value is not None else {}
+        of_langchain = mapping(mapping(part.get("kwargs")).get("message"))
+        if "usage_metadata" in mapping(of_langchain.get("kwargs")):
+            return {"usage_metadata": mapping(of_langchain["kwargs"])["usage_metadata"]}
+        if part.get("usage"):
+            return part
+    return {}
 
 
 def _asked(span: Span) -> str | None:

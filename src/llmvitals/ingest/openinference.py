@@ -8,10 +8,10 @@ from typing import Any, Final
 from llmvitals.ingest import answers, events, genai
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
-from llmvitals.ingest.values import dollars
+from llmvitals.ingest.values import dollars, embeds, event_id, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.usage import Usage, by_total, known, of_total
+from llmvitals.usage import Cache, Usage, by_total, known, of_total
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -93,7 +93,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
     fields |= answers.detailed_usage(output, usage(span)) | {
         "operation": "chat",
-        "response_id": answer["response_id"],
+        "response_id": identity(span.get("llm.response.id")) or answer["response_id"],
         "service_tier": answer["service_tier"],
         "requested_model": requested,
         "ttft_ms": first_token,
@@ -104,7 +104,7 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         "tools": _tools(span) or answer["tools"],
         "scores": _scores(span),
     }
-    if "embed" in fields["model"]:  # of Bedrock's older interface, whose requests are all of one kind
+    if embeds(fields["model"]):  # of Bedrock's older interface, whose requests are all of one kind
         return (Reading("embedding", fields | {"operation": "embedding", "output_tokens": None}),)
     return (Reading("llm", fields | _original(span)),)
 
@@ -178,12 +178,13 @@ def usage(span: Span) -> Usage:
     details = "llm.token_count.prompt_details"
     read = span.count(f"{details}.cache_read", f"{details}.cache_input")
     written = span.count(f"{details}.cache_write")
-    apart = (read or 0) + (written or 0)
+    cache: Cache = read, written
     input_tokens, output_tokens, total = span.count(_INPUT), span.count(_OUTPUT), span.count(_TOTAL)
     if span.scope.endswith(_BEDROCK) and None not in (input_tokens, output_tokens, total):
         # Bedrock's output has the thoughts: what only the total has was read from or written to the cache.
-        apart = max(apart, (total or 0) - (input_tokens or 0) - (output_tokens or 0))
-    input_tokens, output_tokens = by_total(input_tokens, output_tokens, apart, total)
+        apart = (total or 0) - (input_tokens or 0) - (output_tokens or 0)
+        cache = max(apart, (read or 0) + (written or 0)), None
+    input_tokens, output_tokens = by_total(input_tokens, output_tokens, cache, total)
     return known({
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
@@ -263,7 +264,9 @@ def _guardrail(span: Span) -> tuple[Reading, ...]:
     verdict = events.litellm_verdict(
         span.text("guardrail_status"), span.structure("guardrail_response"), span.text("guardrail_mode")
     )
-    return events.guardrail(span, name, verdict)
+    # LiteLLM reports one of a failed request twice, with the same times.
+    once = {"id": event_id(span.trace_id, str(span.start), str(span.end), name)}
+    return tuple(Reading(kind, fields | once) for kind, fields in events.guardrail(span, name, verdict))
 
 
 def _evaluator(span: Span) -> tuple[Reading, ...]:

@@ -14,6 +14,7 @@ from llmvitals.ingest import (
     guardrails_ai,
     langfuse,
     langsmith,
+    litellm_spans,
     logfire,
     mlflow,
     nemo,
@@ -33,6 +34,7 @@ from llmvitals.lenient import text
 from llmvitals.record.call import Call
 
 DIALECTS: Final[dict[str, Dialect]] = {
+    "litellm_spans": litellm_spans.DIALECT,
     "langfuse": langfuse.DIALECT,
     "langsmith": langsmith.DIALECT,
     "mlflow": mlflow.DIALECT,
@@ -42,6 +44,7 @@ DIALECTS: Final[dict[str, Dialect]] = {
     "sagemaker": sagemaker.DIALECT,
     "logfire": logfire.DIALECT,
     "vercel_ai": vercel_ai.DIALECT,
+    "coding_agents": coding_agents.SPANS,
     "genai": genai.DIALECT,
     "vector_search": vector_search.DIALECT,
 }
@@ -54,6 +57,8 @@ LOG_DIALECTS: Final[dict[str, Dialect]] = {
 
 _CALL_ATTRIBUTES: Final = ("gen_ai.", "llm.", "openinference.")
 """A span with such an attribute that no dialect knows may be a call that is not counted."""
+_WHO: Final = ("gen_ai.conversation.", "gen_ai.agent.")
+"""Such attributes are also on spans around calls, such as a turn of a conversation."""
 _INHERITED: Final = ("session", "user", "team", "tenant", "key", "agent", "tags")
 """The dimensions that the spans inside of a span have as well."""
 _NO_SCOPE: Final = "otlp"
@@ -137,7 +142,7 @@ class _Export:
                     event.fields |= dialect.read_lengths(span)
                 self._events.append(event)
             return
-        if any(name.startswith(_CALL_ATTRIBUTES) for name in span.attributes):
+        if _looks_like_a_call(span):
             self._unread[span.scope or _NO_SCOPE] += 1
 
     def _of_resource(self, span: Span) -> dict[str, Any]:
@@ -182,6 +187,13 @@ class _Inheritance:
         for passed in reversed(path):
             found = self._known[passed] = found | self._own.get(passed, {})
         return found
+
+
+def _looks_like_a_call(span: Span) -> bool:
+    told = [
+        name for name in span.attributes if name.startswith(_CALL_ATTRIBUTES) and not name.startswith(_WHO)
+    ]
+    return bool(told) and not litellm_spans.is_handed_on(span, told)
 
 
 def _prefixes() -> tuple[str, ...]:

@@ -179,6 +179,11 @@ def unquoted(value: Any) -> Any:
     return value
 
 
+def embeds(model: str | None) -> bool:
+    """Whether a model makes embeddings, by its name: some systems do not tell them from completions."""
+    return "embed" in (model or "").lower()
+
+
 def first(value: Any) -> Mapping[str, Any]:
     """The first item of a list if it is an object, else an empty one."""
     return mapping(next(iter(listed(value)), None))

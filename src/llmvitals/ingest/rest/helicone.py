@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor
-from llmvitals.ingest.values import dollars, millis, structure
+from llmvitals.ingest.values import dollars, embeds, millis, structure
 from llmvitals.lenient import count, mapping, number, text
 from llmvitals.usage import known
 
@@ -28,7 +28,7 @@ def read(request: Request) -> Found:
     }
     provider, status = text(body.get("provider")), count(metadata.get("status") or body.get("status"))
     failed = (status or 0) >= _FAILED or "error" in answer
-    operation = "embedding" if "embedding" in str(asked.get("model")) else "chat"
+    operation = "embedding" if embeds(text(asked.get("model"))) else "chat"
     found = Found()
     found.add(
         (answers.usage_in(answer, operation) or known(given)) | answers.fields_of(answer) | {

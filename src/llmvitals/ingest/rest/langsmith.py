@@ -11,6 +11,7 @@ from llmvitals.ingest.events import document_scores
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.values import micros
 from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.litellm_calls import operation_of
 from llmvitals.usage import usage_of
 
 _MODELS: Final = {"llm": "chat", "embedding": "embedding"}
@@ -91,14 +92,18 @@ def _run(run: Mapping[str, Any]) -> dict[str, Any] | None:
             {"top_score": max(scores)} if scores else {}
         )
         return fields | {"operation": "retrieval", "retrieval": result}
-    operation = _MODELS[str(kind)]
+    asked = mapping(run.get("inputs"))
+    # LiteLLM has one type for all of its calls, and its payload for the inputs.
+    operation = operation_of(asked["call_type"]) if "litellm_call_id" in asked else _MODELS[str(kind)]
     told = (usage_of(place.get("usage_metadata"), operation) for place in (metadata, outputs))
-    usage = next(filter(None, told), None) or answers.usage_in(outputs, operation)
+    usage = answers.detailed_usage(outputs, next(filter(None, told), {})) or answers.usage_in(
+        outputs, operation
+    )
     return fields | usage | answers.fields_of(outputs) | {
         "operation": operation,
         "model": answers.model_of(outputs) or text(metadata.get("ls_model_name")) or "",
         "requested_model": text(metadata.get("ls_model_name")),
-        "provider": text(metadata.get("ls_provider")),
+        "provider": text(metadata.get("ls_provider") or asked.get("custom_llm_provider")),
         "prompt_name": text(metadata.get("lc_hub_repo"), 256),
         "prompt_version": text(metadata.get("lc_hub_commit_hash"), 256),
     }  # fmt: skip

@@ -10,6 +10,7 @@ from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, period, who
 from llmvitals.ingest.values import dollars, identity, micros
 from llmvitals.lenient import listed, mapping, number, text, tier
+from llmvitals.litellm_calls import operation_of
 from llmvitals.usage import usage_of
 
 _ID: Final = re.compile(r"/spans/([0-9a-f-]{36})/?$")
@@ -82,8 +83,10 @@ def _span(span: Mapping[str, Any]) -> dict[str, Any] | None:
     plain = {key: value for key, value in usage.items() if not key.startswith("original_usage.")}
     answer = answers.fields_of(output)
     served = tier(metadata.get("service_tier"))  # the rest of the answer is there
-    return fields | (usage_of(metadata.get("usage")) or usage_of(plain)) | answer | {
-        "operation": "chat",
+    operation = operation_of(metadata.get("type")) if metadata.get("created_from") == "litellm" else "chat"
+    given = usage_of(metadata.get("usage"), operation) or usage_of(plain, operation)
+    return fields | answers.detailed_usage(output, given) | answer | {
+        "operation": operation,
         "model": text(span.get("model") or metadata.get("model") or metadata.get("ls_model_name")) or "",
         "provider": None if provider is None or _LOCAL.match(provider) else provider.lower(),
         "service_tier": served or answer["service_tier"],

@@ -1,28 +1,33 @@
-"""Reads calls and feedback of W&B Weave. Parents repeat the usage of their children: only models count."""
+"""Reads calls and feedback of W&B Weave. Parents repeat the usage of their children: only models count.
+
+A call of a model inside of one that a framework reports is the one that counts. The two may come in different
+requests: then the id of the answer, or how many calls are inside, tells that the outer one is only around it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmvitals.ingest import answers
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.values import micros, structure
-from llmvitals.lenient import listed, mapping, number, text
+from llmvitals.lenient import bare_model, count, listed, mapping, number, text
 from llmvitals.usage import usage_of
 
-_MODELS: Final = (
-    "openai.",
-    "anthropic.",
-    "google.",
-    "mistralai.",
-    "litellm.",
-    "cohere.",
-    "groq.",
-    "bedrock.",
-)
+Json = Mapping[str, Any]
+_PROVIDERS: Final = (
+    "openai", "anthropic", "google", "mistral", "mistralai", "cohere", "groq", "bedrock", "cerebras",
+    "huggingface_hub", "vertexai",
+)  # fmt: skip
+"""What the names of their libraries' calls begin with."""
+_MODELS: Final = (*(f"{name}." for name in _PROVIDERS), "litellm.")
 _OPERATION: Final = re.compile(r"/op/([^:]+)")
+_OPERATIONS: Final = {"embed": "embedding", "rerank": "rerank", "moderation": "moderation", "image": "image"}
+"""Part of a call's name → operation; others are chats."""
+_MADE: Final = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-7")
+"""The id of a call that begins with the time at which it was made."""
 
 
 def read(request: Request) -> Found:
@@ -34,18 +39,44 @@ def read(request: Request) -> Found:
         for entry in entries:
             found.add(_feedback(entry, request.arrived))
         return found
-    for entry in joined(map(_part, entries)):
-        found.add(_call(entry))
+    calls = [*joined(map(_part, entries))]
+    events = [_call(entry) for entry in calls]
+    around = _wrappers(calls, events)
+    for place, fields in enumerate(events):
+        found.add(None if place in around else fields)
     return found
 
 
-def _part(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def _wrappers(calls: list[Json], events: list[dict[str, Any] | None]) -> set[int]:
+    """The places of model calls around others, which get what only the outer one tells."""
+    places = {name: place for place, call in enumerate(calls) if (name := text(call.get("id")))}
+    inner: dict[int, list[dict[str, Any]]] = {}
+    for place, fields in enumerate(events):
+        at, seen = place, {place}
+        while (above := places.get(text(calls[at].get("parent_id")) or "")) is not None and above not in seen:
+            seen.add(above)
+            at = above
+            if _is_model(fields) and _is_model(events[at]):
+                inner.setdefault(at, []).append(fields or {})
+                break
+    for place, inside in inner.items():
+        if len(inside) == 1:
+            known = {name: value for name, value in inside[0].items() if value not in (None, "")}
+            inside[0].update({**(events[place] or {}), **known})
+    return {*inner}
+
+
+def _is_model(fields: dict[str, Any] | None) -> bool:
+    return fields is not None and fields["operation"] != "tool"
+
+
+def _part(entry: Json) -> Json:
     """A call, or the start or the end of one."""
     part = mapping(entry.get("req")) or entry
     return mapping(part.get("start")) or mapping(part.get("end")) or part
 
 
-def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
+def _feedback(entry: Json, arrived: int) -> dict[str, Any] | None:
     payload = mapping(entry.get("payload"))
     kind = text(entry.get("feedback_type")) or ""
     reaction = kind.startswith("wandb.reaction")
@@ -64,34 +95,67 @@ def _feedback(entry: Mapping[str, Any], arrived: int) -> dict[str, Any] | None:
     )
 
 
-def _call(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    times = period(entry.get("started_at"), entry.get("ended_at"))
+def _call(entry: Json) -> dict[str, Any] | None:
+    times = period(entry.get("started_at") or _made(entry.get("id")), entry.get("ended_at"))
     matched = _OPERATION.search(text(entry.get("op_name"), 512) or "")
     name = matched.group(1) if matched else text(entry.get("op_name")) or ""
-    kind = mapping(mapping(entry.get("attributes")).get("weave")).get("kind")
-    is_model = kind == "llm" or (kind is None and name.startswith(_MODELS))
-    if not times or not (is_model or kind == "tool"):
+    attributes, output = mapping(entry.get("attributes")), mapping(entry.get("output"))
+    kind = mapping(attributes.get("weave")).get("kind")
+    if not times or not (kind in ("llm", "tool") or name.startswith(_MODELS) or _is_end_of_model(entry)):
         return None
-    fields = who(mapping(entry.get("attributes"))) | times | _failure(entry.get("exception")) | {
+    asked_by = {who_: value for who_, value in who(attributes).items() if value is not None}
+    fields = times | _failure(entry.get("exception")) | {
         "id": (text(entry.get("id")),),
         "trace_id": text(entry.get("trace_id")),
         "app": (text(entry.get("project_id")) or "").rpartition("/")[2] or None,
         "user": text(entry.get("wb_user_id")),
         "session": text(entry.get("thread_id")),
-    }  # fmt: skip
+    } | asked_by  # fmt: skip
     if kind == "tool":
         return fields | {"operation": "tool", "tools": [{"name": name[:128] or "tool"}]}
-    output, usages = mapping(entry.get("output")), mapping(mapping(entry.get("summary")).get("usage"))
-    asked = text(mapping(entry.get("inputs")).get("model"))
-    model = text(output.get("model")) or next(map(str, usages), None) or asked or ""
-    operation = "embedding" if "embed" in name else "rerank" if "rerank" in name else "chat"
-    usage = answers.usage_in(output, operation) or usage_of(next(iter(usages.values()), None), operation)
-    return fields | answers.fields_of(output) | usage | {
+    answer = mapping(output.get("outputs")) or mapping(output.get("raw")) or output
+    operation = next((known for part, known in _OPERATIONS.items() if part in name), "chat")
+    told = answers.detailed_usage(answer, {}) or answers.usage_in(answer, operation)
+    usages = mapping(mapping(entry.get("summary")).get("usage"))
+    if not told and _has_inner_calls(entry):
+        return None
+    return fields | _model(entry, name, answer) | answers.fields_of(answer) | {
         "operation": operation,
-        "model": model[:128],
-        "requested_model": asked,
-        "provider": name.partition(".")[0] if "." in name else None,
-    }  # fmt: skip
+        # Of the same library, a second call with the id of an answer is another one.
+        "instrumentor": "weave." + name.partition(".")[0],
+    } | (told or usage_of(next(iter(usages.values()), None), operation))  # fmt: skip
+
+
+def _model(entry: Json, name: str, answer: Json) -> dict[str, str | None]:
+    """The model that answered, and who provides it."""
+    of_langchain = mapping(mapping(mapping(entry.get("output")).get("extra")).get("metadata"))
+    asked = text(mapping(entry.get("inputs")).get("model")) or text(of_langchain.get("ls_model_name"))
+    library = name.partition(".")[0]
+    provider = library if library in _PROVIDERS else text(of_langchain.get("ls_provider"))
+    if provider is None and asked and "/" in asked:  # as LiteLLM names models
+        provider = asked.partition("/")[0]
+    usages = mapping(mapping(entry.get("summary")).get("usage"))
+    model = answers.model_of(answer) or next(map(str, usages), None) or bare_model(asked, provider) or ""
+    return {"model": model[:128], "requested_model": asked, "provider": provider}
+
+
+def _is_end_of_model(entry: Json) -> bool:
+    """Whether this is the end of a call, which early clients send alone, and has the answer of a model."""
+    return "op_name" not in entry and not _has_inner_calls(entry) and bool(
+        answers.usage_in(mapping(entry.get("output")))
+    )  # fmt: skip
+
+
+def _has_inner_calls(entry: Json) -> bool:
+    """Whether others are inside of a call: Weave counts them with it by their ends."""
+    ends: Iterable[Any] = mapping(mapping(entry.get("summary")).get("status_counts")).values()
+    return sum(count(ended) or 0 for ended in ends) > 1
+
+
+def _made(name: Any) -> float | None:
+    """When a call was made (ms), by its id."""
+    found = _MADE.match(name) if isinstance(name, str) else None
+    return int(found.group(1) + found.group(2), 16) if found else None
 
 
 def _failure(exception: Any) -> dict[str, Any]:
