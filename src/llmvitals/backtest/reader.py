@@ -102,7 +102,7 @@ class Reader(Combine):
         # A view of no calls gives the columns all dimensions, in the coder's order.
         nothing = tuple((name, Condition(negate=True)) for name in coder.dimensions)
         first = View("", coder.dimensions, nothing)
-        plan = replace(plan, views=(first, *chain.from_iterable(views.values())))
+        plan = replace(plan, views=(first, *chain.from_iterable(views.values())), packed=False)
         super().__init__(plan, source=source, sources={}, parts={}, beginning=0)
         self._added = [
             _AddedPanes(replace(plan, views=tuple(some)), grain, plan.dimensions)
