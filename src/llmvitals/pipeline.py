@@ -19,10 +19,11 @@ from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
+    from llmvitals.rules.chosen_series import Chosen
     from llmvitals.score import ScorerWorker
     from llmvitals.settings import Settings, ViewSetting
     from llmvitals.stage import StageFactory
@@ -120,8 +121,8 @@ class Pipeline:
         }
         return Alone(replace(self, combine=combine), sources)
 
-    def only(self, chosen: Mapping[str, Collection[tuple[str, ...]]], *, days: bool) -> Pipeline:
-        """The pipeline of the rules of some series, view → series.
+    def only(self, chosen: Chosen, *, days: bool) -> Pipeline:
+        """The pipeline of some rules of some series.
 
         days: whether all views have points, those of days; else the other views are left out.
         """

@@ -20,7 +20,11 @@ from llmvitals.metrics.columns import CALLS
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged
+from llmvitals.record.vitals import Vitals
+from llmvitals.rules.chosen_series import ChosenSeries
+from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
+from llmvitals.sketch.counters import SUMS
 
 START: Final = 1_780_272_000
 """1 June 2026, 00:00 UTC, in seconds."""
@@ -102,9 +106,9 @@ def test_only_series_with_alerts_are_chosen(tmp_path: Path):
     first.feed([Logged(n, LATER, line) for n, line in enumerate(lines())])
     first.end(0)
     assert {view.partition(":")[2] or view: found for view, found in first.series.items()} == {
-        "app": {("bad",), ("calm",)},
-        "team": {("red",)},
-        "session": {("x",)},
+        "app": {("bad",): {"Fails", "Silent"}, ("calm",): {"Judged"}},
+        "team": {("red",): {"Day"}},
+        "session": {("x",): {"Run"}},
     }
 
 
@@ -112,10 +116,44 @@ def test_only_series_with_alerts_are_chosen(tmp_path: Path):
 def test_the_second_reading_writes_days_only_if_the_first_could_not(tmp_path: Path, *, days: bool):
     pipeline = Pipeline.of(settings(tmp_path), 1, [SOURCE])
     (app,) = [name for name in pipeline.merge.views if name.rpartition(":")[2] == "app"]
-    stages = Replay(pipeline.only({app: {("bad",)}}, days=days))
+    stages = Replay(pipeline.only({app: {("bad",): {"Fails", "Silent"}}}, days=days))
     out = [*stages.feed([Logged(n, LATER, line) for n, line in enumerate(lines())]), *stages.finish()]
     assert {alert.rule for alert in alerts(out)} == {"Fails", "Silent"}
     assert {point.measurement for point in points_of(out)} >= {CALLS} if days else not points_of(out)
+
+
+USUAL: Final = "  - {alert: Usual, regression: {metric: error_share, by: [app]}}\n"
+"""A rule that remembers something for good, as soon as there was a call."""
+
+
+@pytest.mark.parametrize(
+    ("rules", "evaluated"),
+    [(RULES, {"Fails", "Silent", "Judged"}), (RULES + USUAL, {"Fails", "Usual"})],
+)
+def test_a_rule_is_left_out_only_beside_one_that_always_remembers(
+    tmp_path: Path, rules: str, evaluated: set[str]
+):
+    engine = load_engine(folder(tmp_path / "rules", rules), 10_000_000)
+    (view,) = [view.name for view in engine.views if view.by == ("app",)]
+    chosen = ChosenSeries(engine, {view: {("bad",): {"Fails"}}})
+    sums = tuple([int(name == "calls") for name in SUMS])
+    vitals, state = Vitals(sums, scores={"good": (1, 900_000, 810_000)}), dict[str, Any]()
+    chosen.advance(view, ("bad",), state, floor=2, closed=[(1, vitals)])
+    assert state["rules"].keys() == evaluated
+    state = {}
+    assert not chosen.advance(view, ("calm",), state, floor=2, closed=[(1, vitals)])
+    assert not state
+
+
+def test_a_replay_without_the_quiet_rules_of_a_series_has_the_same_alerts(tmp_path: Path):
+    given = Settings(alerts=folder(tmp_path / "rules", RULES + USUAL), default_views=True)
+    found = replay_lines(lines(), given)["alerts"]
+    (tmp_path / "few").mkdir()
+    expected = replay_lines(lines(), settings(tmp_path / "few"))["alerts"]
+    assert [(alert["rule"], alert["at"], alert["status"], alert["summary"]) for alert in found] == [
+        (alert["rule"], alert["at"], alert["status"], alert["summary"]) for alert in expected
+    ]
+    assert found
 
 
 @pytest.mark.parametrize("most", [2, 1_000])

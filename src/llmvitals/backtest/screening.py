@@ -32,7 +32,7 @@ Series = tuple[str, ...]
 class Screening:
     """Reads the calls of one partition (of this topic) once, with all rules and without evidence.
 
-    Law: a series that the stages of the pipeline have an alert about is in `series`.
+    Law: a series that the stages of the pipeline have an alert about is in `series`, with the alert's rule.
     """
 
     def __init__(self, pipeline: Pipeline, topic: str) -> None:
@@ -63,12 +63,12 @@ class Screening:
         return self._evaluator.counters
 
     @property
-    def series(self) -> dict[str, set[Series]]:
-        """View → the series in which one of its rules may fire."""
-        found: dict[str, set[Series]] = {}
+    def series(self) -> dict[str, dict[Series, set[str]]]:
+        """View → the series in which its rules may fire → these rules."""
+        found: dict[str, dict[Series, set[str]]] = {}
         for view in self._evaluator.folders[0].views:
-            if view.found:
-                found.setdefault(view.view, set()).update(view.found)
+            for series, rules in view.found.items():
+                found.setdefault(view.view, {}).setdefault(series, set()).update(rules)
         return found
 
     def days(self) -> list[Point] | None:

@@ -26,8 +26,8 @@ Key = TypeVar("Key", int, bytes)
 class SeriesEvaluator(ABC, Generic[Key]):
     """rules: of one view; afterwards their names. pane: µs. alerts: their changes so far.
 
-    screening: only find the series in which the rules may fire: each is read up to its first alert, and does
-    not share the false alarms of a rule with others, so that it has that alert no later.
+    screening: only find the series in which each rule may fire: a series is read until each rule has had an
+    alert, and does not share the false alarms of a rule with others, so that it has the first one no later.
     """
 
     def __init__(self, view: View, rules: Sequence[Rule], pane: int, *, screening: bool) -> None:
@@ -35,8 +35,8 @@ class SeriesEvaluator(ABC, Generic[Key]):
         self.rules = frozenset(rule.name for rule in rules)
         self.view = view.name
         self._screening = screening
-        self._found: set[Key] = set()
-        """The series that have had an alert, in a screening."""
+        self._found: dict[Key, set[str]] = {}
+        """The series that have had an alert, in a screening, and the rules of those alerts."""
         self._pane = pane
         self._engine = RuleEngine(
             Rules(tuple(rules), (view,), {view.name: tuple(rules)}), pane, bare=True, updates=False
@@ -52,9 +52,9 @@ class SeriesEvaluator(ABC, Generic[Key]):
         """The values of the view's `by`; of a split view without its arm."""
 
     @property
-    def found(self) -> set[tuple[str, ...]]:
-        """The series in which the rules may fire, in a screening."""
-        return {self.name(key) for key in self._found}
+    def found(self) -> dict[tuple[str, ...], set[str]]:
+        """The series in which rules may fire, in a screening, and these rules."""
+        return {self.name(key): rules for key, rules in self._found.items()}
 
     def end(self) -> None:
         """Add the newest values of the alerts that still fire."""
@@ -64,7 +64,7 @@ class SeriesEvaluator(ABC, Generic[Key]):
     def _evaluate(self, key: Key, closed: Panes, *, low: int, family: int) -> bool:
         """Evaluate a series up to a floor, see RuleEngine.advance; returns whether an alert changed."""
         state = self._states.pop(key, {})
-        if key in self._found:
+        if self._is_done(key):
             return False
         outputs = self._engine.advance(
             self.view,
@@ -76,9 +76,13 @@ class SeriesEvaluator(ABC, Generic[Key]):
         )
         alerts = [output for output in outputs if isinstance(output, Alert)]
         if alerts and self._screening:
-            self._found.add(key)
-            return True
-        self.alerts += alerts
-        if state:
+            self._found.setdefault(key, set()).update(alert.rule for alert in alerts)
+        else:
+            self.alerts += alerts
+        if state and not self._is_done(key):
             self._states[key] = state
         return bool(alerts)
+
+    def _is_done(self, key: Key) -> bool:
+        """Whether each rule has had an alert of this series, in a screening."""
+        return key in self._found and self._found[key] == self.rules

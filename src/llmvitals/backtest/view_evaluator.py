@@ -114,8 +114,8 @@ class ViewEvaluator(SeriesEvaluator[int]):
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
         rows = self._series.rows(block)
-        if self._found:
-            rows = np.where(np.isin(rows, [*self._found]), -1, rows)
+        if done := [row for row in self._found if self._is_done(row)]:
+            rows = np.where(np.isin(rows, done), -1, rows)
         columns = SeriesColumns.of(block, on_time(block, rows), self._needs)
         self._live.update(np.unique(columns.rows).tolist())
         late = late_calls(block, rows, self._needs, self._tools) if self._reads_late else {}

@@ -1,4 +1,4 @@
-"""A rule engine that evaluates only some series."""
+"""A rule engine that evaluates only some series, and of these only some rules."""
 
 from __future__ import annotations
 
@@ -11,15 +11,27 @@ if TYPE_CHECKING:
 
     from llmvitals.record.alert import Alert
     from llmvitals.record.point import Point
+    from llmvitals.rules.bound_rule import RuleBinder
+
+    Series = tuple[str, ...]
+    Chosen = Mapping[str, Mapping[Series, Collection[str]]]
+    """View → series → names of rules."""
 
 
 class ChosenSeries(RuleEngine):
-    """An engine for which the others have no alerts, which the caller knows. chosen: view → its series."""
+    """An engine for which the other rules and series have no alerts, which the caller knows.
 
-    def __init__(self, engine: RuleEngine, chosen: Mapping[str, Collection[tuple[str, ...]]]) -> None:
+    What the rules of a series share is kept as long as any of them remembers something. So a rule is left out
+    only beside one that always does, and that one is evaluated too.
+    """
+
+    def __init__(self, engine: RuleEngine, chosen: Chosen) -> None:
         super().__init__(engine.rules, engine.pane)
         self.ratio = engine.ratio
-        self._chosen = chosen
+        self._chosen = {
+            view: {series: self._wanted(view, names) for series, names in by_series.items()}
+            for view, by_series in chosen.items()
+        }
 
     def reads(self, view: str) -> bool:
         """Whether any series of this view is evaluated."""
@@ -40,3 +52,12 @@ class ChosenSeries(RuleEngine):
     def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
         """The other series have no state, so there is nothing to absorb."""
         return series in self._chosen[view] and super().quiet(view, series, state)
+
+    def _binders(self, view: str, series: Series, family: int | None = None) -> tuple[RuleBinder, ...]:
+        wanted = self._chosen[view][series]
+        return tuple([each for each in super()._binders(view, series, family) if each.rule.name in wanted])
+
+    def _wanted(self, view: str, names: Collection[str]) -> frozenset[str]:
+        rules = self.rules.by_view[view]
+        lasting = next((rule.name for rule in rules if rule.condition.remembers), None)
+        return frozenset({*names, lasting} if lasting else [rule.name for rule in rules])

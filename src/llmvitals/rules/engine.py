@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llmvitals.record.view import View
     from llmvitals.record.vitals import Vitals
     from llmvitals.rootcause.decomposition import Ratio
+    from llmvitals.rules.bound_rule import RuleBinder
     from llmvitals.rules.rule import Rules
 
     Panes = Sequence[tuple[int, Vitals]]
@@ -131,7 +132,7 @@ class RuleEngine:
         """
         if OTHER in series:
             return {}
-        entries, binders = state.get("rules", {}), self._shared.of(view)
+        entries, binders = state.get("rules", {}), self._binders(view, series)
         if not entries.keys() <= {binder.rule.name for binder in binders}:
             return {(): 0}  # The alerts of a rule that was replaced have to resolve.
         least: dict[tuple[str, ...], int] = {}
@@ -147,7 +148,7 @@ class RuleEngine:
 
         So for closed panes without late calls, which `absorb` then takes.
         """
-        entries, binders = state.get("rules", {}), self._shared.of(view)
+        entries, binders = state.get("rules", {}), self._binders(view, series)
         if OTHER in series or (state and entries.keys() != {binder.rule.name for binder in binders}):
             return False
         every = [binder.bind(series, entries.get(binder.rule.name)) for binder in binders]
@@ -163,7 +164,7 @@ class RuleEngine:
             return
         # Nothing happens but that sums grow.
         entries, recent = state["rules"], None if self.bare else self._recent[view]
-        every = [binder.bind(series, entries[binder.rule.name]) for binder in self._shared.of(view)]
+        every = [binder.bind(series, entries[binder.rule.name]) for binder in self._binders(view, series)]
         for pane, vitals in closed:
             if recent is not None:
                 recent.add(state.setdefault("who", {}), pane, vitals)
@@ -211,8 +212,15 @@ class RuleEngine:
             (None, unlisted) if self.bare else (self._recent[view], for_series(self.ratio, labels))
         )
         step = Step(self.pane, labels, state, floor, recent=recent, ratio=ratio)
-        step.bind(self._shared.of(view, family), series)
+        step.bind(self._binders(view, series, family), series)
         return step
+
+    def _binders(
+        self, view: str, series: tuple[str, ...], family: int | None = None
+    ) -> tuple[RuleBinder, ...]:
+        """The rules that are evaluated at a series; family: see `SharedRules.of`."""
+        del series
+        return self._shared.of(view, family)
 
 
 def firing(state: Mapping[str, Any]) -> list[Alert]:

@@ -189,6 +189,11 @@ class Kind(BaseModel):
         return False
 
     @property
+    def remembers(self) -> bool:
+        """Whether its detector has a state for good once the series has had a call."""
+        return False
+
+    @property
     def required_data(self) -> RequiredData | None:
         """The sums that it reads; None if it also reads embeddings, arms or scores."""
         return None

@@ -177,6 +177,12 @@ class Regression(Kind):
         return "counted" if metric_of(self.metric).counts_late else "ignored"
 
     @property
+    def remembers(self) -> bool:
+        """A metric of all calls has an hour to remember; another one may have none."""
+        metric = metric_of(self.metric)
+        return metric.counted == metric.under == "calls"
+
+    @property
     def required_data(self) -> RequiredData | None:
         """What the gauge reads; None for a score."""
         metric, sketch = metric_of(self.metric), sketch_of(self.metric)
