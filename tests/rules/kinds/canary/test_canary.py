@@ -328,6 +328,18 @@ def test_what_hardly_anybody_calls_is_no_canary(tmp_path, calls):
     assert bool(walk(tmp_path, minutes).alerts) == (calls == 3)
 
 
+def test_with_three_calls_an_hour_it_is_compared_once_there_are_twenty(tmp_path):
+    minutes = [(at, {"v1": arm(5)}) for at in range(110)]
+    minutes += [
+        (at, {"v1": arm(1)} | ({"v2": arm(1, errors=1)} if at % 20 == 0 else {}))
+        for at in range(110, 110 + 8 * 60, 5)
+    ]
+    found = walk(tmp_path, minutes)
+    pair = found.state["rules"]["A"]["seen"]["pair"]
+    assert (pair["canary"], pair["control"]) == ("v2", "v1")
+    assert pair["since"] - FIRST == 120 + 19 * 20 + 1
+
+
 def test_calls_without_a_version_are_no_arm(tmp_path):
     minutes = [
         (at, {"unknown": arm(50), "v1": arm(9, errors=8)} if at > 20 else {"unknown": arm(50)})
