@@ -3,9 +3,9 @@
 `python -m benchmarks.detection.clusters [--runs 300] [--json OUT.json] [NAME …]`: a week of two arms, looked
 at whenever a block of time closes, at α = 1 % for one metric. Volume and error rate swing over the day and
 from hour to hour, in both arms alike. Errors come in bursts of one session; or users bring errors each at a
-rate of their own and stay in one arm. `independent` is the e-process that takes calls for independent,
-`llmvitals` the one whose evidence is divided by the φ of its clusters. Of a cost the rows are of the
-confidence sequence.
+rate of their own and stay in one arm. `independent` is the e-process that takes calls for independent;
+`llmvitals` weighs calls by what has failed in their cell of late, and divides the evidence by the φ of its
+clusters. Of a cost the rows are of the confidence sequence, without weights.
 
 Calls come by a Poisson process for each user, so those of all users in a cell of an arm are drawn at once.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 from llmvitals.rules.kinds.canary.comparison import block_minutes
 from llmvitals.sketch.cells import CELLS, PARTS
-from llmvitals.stats import clusters, confseq, eprocess
+from llmvitals.stats import clusters, confseq, eprocess, recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 ALPHA: Final = 0.01
 BASE: Final = 0.02
 BURST: Final = 20
+STEP: Final = 5
 DAY: Final = 1_440
 WEEK: Final = 7 * DAY
 
@@ -71,7 +72,13 @@ class Traffic:
     def block(self) -> int:
         """The minutes of a block."""
         smaller = self.calls * min(self.share, 1 - self.share)
-        return block_minutes(DAY, max(1, int(smaller)))
+        return self.step * (block_minutes(DAY, max(1, int(smaller))) // self.step)
+
+    @property
+    def step(self) -> int:
+        """The minutes whose calls are drawn, and weighed, at once."""
+        smaller = self.calls * min(self.share, 1 - self.share)
+        return max(1, min(STEP, block_minutes(DAY, max(1, int(smaller))) // 2))
 
 
 _STICKY: Final = Traffic(sticky=True, differ=1.0)
@@ -81,6 +88,7 @@ TRAFFIC: Final = {
     "null/bursts-50%": Traffic(bursts=0.5),
     "null/bursts-100%": Traffic(bursts=1.0),
     "null/bursts-100%-session": Traffic(bursts=1.0, sessions=True),
+    "null/bursts-50%-ten-minutes": Traffic(bursts=0.5, minutes=10, sessions=True),
     "null/bursts-50%-hour": Traffic(bursts=0.5, minutes=60, sessions=True),
     "null/sticky-200": replace(_STICKY, users=200),
     "null/sticky-2000": _STICKY,
@@ -187,8 +195,8 @@ def _levels(dice: np.random.Generator, traffic: Traffic, shape: tuple[int, int])
 
 
 def blocks(dice: np.random.Generator, traffic: Traffic, runs: int) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """For each block: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
-    users, length = Users.drawn(dice, traffic, runs), traffic.block
+    """For each step: calls, errors (or logarithms of costs) and their squares, by run, arm and cell."""
+    users, length = Users.drawn(dice, traffic, runs), traffic.step
     times = np.array([1.0, traffic.ratio])[:, None]
     lasting = max(1, traffic.minutes // length)
     under_way: list[list[tuple[int, ...]]] = [[] for _ in range(WEEK // length + lasting)]
@@ -227,7 +235,7 @@ def blocks(dice: np.random.Generator, traffic: Traffic, runs: int) -> Iterator[t
 def _in_sessions(
     dice: np.random.Generator, mean: Floats, rate: Floats, length: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Calls, errors and errors once more of a block, in sessions that are over within it."""
+    """Calls, errors and errors once more of a step, in sessions that are over within it."""
     begun = dice.poisson(mean / length)
     failing = dice.binomial(begun, rate)
     bad, good = (
@@ -243,6 +251,16 @@ def _squares(dice: np.random.Generator, n: Floats, level: Floats, noise: Floats,
     inner = np.where(n > 1, dice.chisquare(np.maximum(n - 1, 1e-9)), 0.0)
     mean = level + sigma * noise / np.maximum(n, 1)
     return n * mean**2 + sigma**2 * inner
+
+
+@dataclass(slots=True)
+class _Known:
+    """What all runs know. raw, logs: of eprocess, without and with weights; states: of confseq."""
+
+    tally: clusters.Tally
+    raw: Floats
+    logs: Floats
+    states: list[confseq.State] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -262,45 +280,56 @@ class Looks:
         dice, runs = np.random.default_rng(seed), self.runs
         null = 1 + self.traffic.effect
         mean = bool(self.traffic.sigma)
-        rows = clusters.Rows(np.arange(runs), np.full(runs, 1.0 if mean else null), np.full(runs, 1.0 - mean))
-        tally, logs = clusters.Tally.empty(runs, runs), eprocess.fresh(runs)
-        states = [confseq.State()] * runs
-        for number, block in enumerate(blocks(dice, self.traffic, runs)):
-            n, k = (np.ascontiguousarray(part.transpose(1, 0, 2), np.float32) for part in block[:2])
-            totals = np.stack(block).sum(axis=3)
-            tally = clusters.step(tally, rows, n, k, totals=(totals[0].T, totals[1].T))
+        rows = clusters.Rows(np.full(runs, 1.0 if mean else null), np.full(runs, 1.0 - mean))
+        known = _Known(clusters.Tally.empty(runs), eprocess.fresh(runs), eprocess.fresh(runs))
+        known.states = [confseq.State()] * runs
+        memory, size = recent.Recent.empty(runs), self.traffic.block // self.traffic.step
+        block, weighed = np.zeros((3, 2, runs)), np.zeros((2, 2, runs, CELLS))
+        for number, step in enumerate(blocks(dice, self.traffic, runs)):
+            n, k = (part.transpose(1, 0, 2) for part in step[:2])
+            weights = np.ones((runs, CELLS))
+            if not mean:
+                weights = recent.weights(memory, number * self.traffic.step)
+                memory = recent.step(memory, number * self.traffic.step, n.sum(axis=0), k.sum(axis=0))
+            block += np.stack(step).sum(axis=3).transpose(0, 2, 1)
+            weighed += np.stack((n, k)) * weights
+            if (number + 1) % size:
+                continue
+            known.tally = clusters.step(known.tally, rows, *weighed)
             if mean:
-                for run in range(runs):
-                    a, b = (tuple(totals[:, run, arm]) for arm in (0, 1))
-                    states[run] = confseq.step(states[run], a, b)
+                for run, state in enumerate(known.states):
+                    a, b = (tuple(block[:, arm, run]) for arm in (0, 1))
+                    known.states[run] = confseq.step(state, a, b)
             else:
-                logs = eprocess.step(logs, totals[0].T, totals[1].T, null)
-            self._look((number + 1) * self.traffic.block / 60, tally, rows, states if mean else logs)
+                known.raw = eprocess.step(known.raw, block[0], block[1], null)
+                calls, events = weighed.sum(axis=3)
+                known.logs = eprocess.step(known.logs, calls, events, null)
+            self._look((number + 1) * self.traffic.step / 60, known, rows)
+            block[:], weighed[:] = 0, 0
 
-    def _look(self, at: float, tally: clusters.Tally, rows: clusters.Rows, known: Any) -> None:
-        bar = -np.log(ALPHA)
-        mean = isinstance(known, list)
-        allowed = float(np.log1p(self.traffic.effect))
-        raw = (
-            np.array([confseq.evidence(state, allowed, ALPHA) for state in known])
-            if mean
-            else eprocess.evidence(known)
-        )
-        self.independent[(raw >= bar) & np.isinf(self.independent)] = at
-        hot = (raw >= np.log(np.expm1(bar))) & np.isinf(self.clustered)
+    def _look(self, at: float, known: _Known, rows: clusters.Rows) -> None:
+        bar, mean = -np.log(ALPHA), bool(self.traffic.sigma)
+        logs = known.logs
+        self.independent[(self._evidence(known, known.raw, None) >= bar) & np.isinf(self.independent)] = at
+        hot = (self._evidence(known, logs, None) >= np.log(np.expm1(bar))) & np.isinf(self.clustered)
         if not hot.any():
             return
-        found = clusters.noise(tally, rows, ALPHA)
-        if mean:
-            told = np.array(
-                [
-                    confseq.evidence(state, allowed, ALPHA, clustered=float(variance))
-                    for state, variance in zip(known, found.clustered, strict=True)
-                ]
-            )
-        else:
-            told = eprocess.evidence(known / found.phi[:, None])
+        found = clusters.noise(known.tally, rows, ALPHA)
+        told = self._evidence(known, logs if mean else logs / found.phi[:, None], found.clustered)
         self.clustered[hot & (told >= bar)] = at
+
+    def _evidence(self, known: _Known, logs: Floats, clustered: Floats | None) -> Floats:
+        if not self.traffic.sigma:
+            return eprocess.evidence(logs)
+        allowed = float(np.log1p(self.traffic.effect))
+        variances = np.zeros(self.runs) if clustered is None else clustered
+        told: Floats = np.array(
+            [
+                confseq.evidence(state, allowed, ALPHA, clustered=float(variance))
+                for state, variance in zip(known.states, variances, strict=True)
+            ]
+        )
+        return told
 
     def row(self, name: str) -> dict[str, Any]:
         """What was found."""

@@ -73,3 +73,19 @@ def test_neither_calls_nor_their_number_is_a_mistake(rules: Path):
     found = CliRunner().invoke(app, ["alerts", "power", "--rules", str(rules)])
     assert found.exit_code == 2
     assert "--calls" in found.output
+
+
+def test_a_canary_says_what_its_first_metric_would_show(tmp_path: Path):
+    (tmp_path / "rules.yaml").write_text(
+        "groups:\n- name: seen\n  rules:\n"
+        "  - {alert: New, canary: {on: prompt_version, metrics: [errors, cost], effect: 10%}}\n"
+        "  - {alert: Dear, canary: {on: model, metrics: [cost, errors]}}\n"
+    )
+    sizes = {}
+    for calls in ("20000", "3000"):
+        words = "--rules", str(tmp_path / "rules.yaml"), "--calls", calls, "--base", "2%", "--json"
+        (row,) = json.loads(run(*words))
+        assert row["rule"] == "New"
+        assert row["smallest_in_a_week"] < row["smallest_in_a_day"]
+        sizes[calls] = row["smallest_in_a_week"]
+    assert 0.1 < sizes["20000"] < sizes["3000"] < 2

@@ -12,16 +12,14 @@ from llmvitals.stats import clusters, eprocess
 from llmvitals.stats.clusters import CELLS, PARTS, Rows, Tally
 
 ALPHA = 0.01
-RATE = Rows(np.array([0]), np.array([1.1]), np.array([1.0]))
+RATE = Rows(np.array([1.1]), np.array([1.0]))
 
 
 def stepped(blocks: list[tuple[np.ndarray, np.ndarray]], rows: Rows = RATE) -> Tally:
     """A tally of blocks: calls and events by arm and cell."""
-    tally = Tally.empty(1, 1)
+    tally = Tally.empty(1)
     for n, k in blocks:
-        arrays = tuple(each.astype(np.float32).reshape(2, 1, CELLS) for each in (n, k))
-        totals = tuple(each.sum(axis=2, dtype=np.float64) for each in arrays)
-        tally = clusters.step(tally, rows, *arrays, totals=totals)
+        tally = clusters.step(tally, rows, *(each.reshape(2, 1, CELLS).astype(float) for each in (n, k)))
     return tally
 
 
@@ -137,12 +135,11 @@ def _spread(cells: np.ndarray, parts: int) -> np.ndarray:
 
 def alarms(tempered: bool, runs: int = 40, blocks: int = 600, null: float = 1.0, **world: float) -> float:
     """The share of runs that alarm, looked at after every block."""
-    rows = Rows(np.arange(runs), np.full(runs, null), np.ones(runs))
-    tally, logs, found = Tally.empty(runs, runs), eprocess.fresh(runs), np.zeros(runs, bool)
+    rows = Rows(np.full(runs, null), np.ones(runs))
+    tally, logs, found = Tally.empty(runs), eprocess.fresh(runs), np.zeros(runs, bool)
     for n, k in worlds(runs, blocks, **world):
-        totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
-        logs = eprocess.step(logs, *totals, null)
+        tally = clusters.step(tally, rows, n, k)
+        logs = eprocess.step(logs, n.sum(axis=2), k.sum(axis=2), null)
         phi = clusters.noise(tally, rows, ALPHA).phi if tempered else np.ones(runs)
         found |= eprocess.evidence(logs / phi[:, None]) >= -math.log(ALPHA)
     return float(found.mean())
@@ -176,10 +173,9 @@ def test_with_few_users_sessions_that_are_drawn_are_evidence():
 
 @pytest.mark.parametrize("sticky", [True, False])
 def test_it_is_known_whether_users_stay_in_one_arm(sticky):
-    rows, tally = Rows(np.arange(20), np.ones(20), np.ones(20)), Tally.empty(20, 20)
+    rows, tally = Rows(np.ones(20), np.ones(20)), Tally.empty(20)
     for n, k in worlds(20, 300, sticky=sticky, burst=1, parts=PARTS):
-        totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
+        tally = clusters.step(tally, rows, n, k)
     stay = clusters.noise(tally, rows, ALPHA).stay
     assert (stay > 0.8).all() if sticky else (stay < 0.3).all()
 
@@ -189,11 +185,10 @@ def test_cells_are_those_of_sketches():
 
 
 def test_independent_calls_lose_little():
-    rows = Rows(np.arange(40), np.full(40, 1.0), np.ones(40))
-    tally = Tally.empty(40, 40)
+    rows = Rows(np.full(40, 1.0), np.ones(40))
+    tally = Tally.empty(40)
     for n, k in worlds(40, 600, sticky=False, burst=1):
-        totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-        tally = clusters.step(tally, rows, n.astype(np.float32), k.astype(np.float32), totals=totals)
+        tally = clusters.step(tally, rows, n, k)
     phi = clusters.noise(tally, rows, ALPHA).phi
     assert np.median(phi) < 1.6
     assert phi.min() >= 1
@@ -201,11 +196,10 @@ def test_independent_calls_lose_little():
 
 def test_a_tally_that_grows_keeps_its_rows():
     dice = np.random.default_rng(1)
-    n, k = (dice.poisson(3, (2, 2, CELLS)).astype(np.float32) for _ in range(2))
-    totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-    two = Rows(np.arange(2), np.ones(2), np.ones(2))
-    three = Rows(np.arange(3), np.ones(3), np.ones(3))
-    tally = clusters.step(Tally.empty(2, 2), two, n, k, totals=totals)
+    n, k = (dice.poisson(3, (2, 2, CELLS)) for _ in range(2))
+    two = Rows(np.ones(2), np.ones(2))
+    three = Rows(np.ones(3), np.ones(3))
+    tally = clusters.step(Tally.empty(2), two, n, k)
     before, after = (
         clusters.noise(each, rows, ALPHA) for each, rows in ((tally, two), (clusters.grown(tally, 3), three))
     )

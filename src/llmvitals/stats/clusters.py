@@ -41,7 +41,6 @@ Abadie, Athey, Imbens, Wooldridge, "When should you adjust standard errors for c
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -49,7 +48,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     Floats = NDArray[np.float64]
     Singles = NDArray[np.float32]
@@ -67,11 +66,9 @@ _STEEP: Final = 50.0
 class Rows(NamedTuple):
     """What a tally compares, a row each.
 
-    of: for each row the group of calls that it is counted among. null: for each group ψ, the greatest ratio
-    that is no news. rate: for each row 1.0 for a rate, 0.0 for a mean.
+    null: ψ, the greatest ratio that is no news. rate: 1.0 for a rate, 0.0 for a mean.
     """
 
-    of: NDArray[np.int64]
     null: Floats
     rate: Floats
 
@@ -79,9 +76,9 @@ class Rows(NamedTuple):
 class Tally(NamedTuple):
     """Sums over blocks, as bytes, so that they are plain data.
 
-    cells: U (2 × rows × CELLS) and W (2 × groups × CELLS), control first, float32. blocks (6 × rows): V, the
+    cells: U, then W, of both arms, control first (2 × 2 × rows × CELLS, float32). blocks (6 × rows): V, the
     squares of what blocks add to U, these times their weight, the squares of the weights, the numerator of
-    φ_cell and its denominator. calls (2 × groups): of each arm.
+    φ_cell and its denominator, Σk. calls (2 × rows): of each arm.
     """
 
     cells: bytes
@@ -89,17 +86,13 @@ class Tally(NamedTuple):
     calls: bytes
 
     @classmethod
-    def empty(cls, rows: int, groups: int) -> Tally:
+    def empty(cls, rows: int) -> Tally:
         """The tally before any block."""
-        return cls(
-            bytes(8 * CELLS * (rows + groups)),
-            bytes(8 * 6 * rows),
-            bytes(8 * 2 * groups),
-        )
+        return cls(bytes(4 * 2 * 2 * rows * CELLS), bytes(8 * 6 * rows), bytes(8 * 2 * rows))
 
 
 def grown(tally: Sequence[bytes], rows: int) -> Tally:
-    """A tally whose rows are groups of their own, with so many rows; new ones are empty."""
+    """A tally with so many rows; new ones are empty."""
     size = len(tally[2]) // 16
     if size == rows:
         return Tally(*tally)
@@ -115,80 +108,66 @@ def grown(tally: Sequence[bytes], rows: int) -> Tally:
 class Noise(NamedTuple):
     """For each row. clustered: V_c, the variance of the difference by clusters, as U is counted. phi: φ.
 
-    stay: how far users stay in one arm: 0 if sessions are drawn, about 1 if users are.
+    stay: how far users stay in one arm: 0 if sessions are drawn, about 1 if users are. events: Σk.
     """
 
     clustered: Floats
     phi: Floats
     stay: Floats
+    events: Floats
 
 
-def step(
-    tally: Sequence[bytes], rows: Rows, n: Singles, k: Singles, *, totals: tuple[Floats, Floats]
-) -> Tally:
-    """The tally after a block. n (2 × groups × CELLS): calls; k (2 × rows × CELLS): events or sums of values.
+def step(tally: Sequence[bytes], rows: Rows, n: Floats, k: Floats) -> Tally:
+    """The tally after a block. n, k (2 × rows × CELLS): calls, and events or sums of values; control first.
 
-    totals: of n and k over cells. A row without calls in one of the arms is left as it is.
+    A row without calls in one of the arms is left as it is.
     """
-    u, w = _parts(tally[0], len(rows.of), len(rows.null))
-    calls, sums = totals
+    u, w = _parts(tally)
+    calls, sums = n.sum(axis=2), k.sum(axis=2)
     there = np.minimum(calls[0], calls[1]) > 0
-    total = np.maximum(calls[0] + calls[1], 1)
+    total, k_row = np.maximum(calls.sum(axis=0), _TINY), sums.sum(axis=0)
     g = np.where(there, np.stack((-rows.null * calls[1], calls[0])) / total, 0.0)
-    base = np.maximum(calls[0] + rows.null * calls[1], 1)
-    g_row, calls_row, null_row = g[:, rows.of], calls[:, rows.of], rows.null[rows.of]
-    k_row = sums[0] + sums[1]
-    p = k_row / base[rows.of]
-    expected = np.stack((p, p * null_row))
-    at = n[:, rows.of]
-    moved = g_row[:, :, None].astype(np.float32) * (k - expected[:, :, None].astype(np.float32) * at)
-    added = (g_row * (sums - expected * calls_row)).sum(axis=0)
-    weight = (calls[0] * calls[1] / total)[rows.of]
-    usual = np.einsum("arc,arc->r", at, at) * (k_row / total[rows.of]) ** 2
+    p = k_row / np.maximum(calls[0] + rows.null * calls[1], _TINY)
+    expected = np.stack((p, p * rows.null))
+    moved = g[:, :, None] * (k - expected[:, :, None] * n)
+    added = (g * (sums - expected * calls)).sum(axis=0)
+    weight = calls[0] * calls[1] / total
+    usual = np.einsum("arc,arc->r", n, n) * (k_row / total) ** 2
     extra = np.einsum("arc,arc->r", k, k) - k_row - usual
-    known = there[rows.of]
     new = np.stack(
-        (
-            (g_row**2 * sums).sum(axis=0),
-            added**2,
-            added * weight,
-            np.where(known, weight**2, 0.0),
-            np.where(known, extra, 0.0),
-            np.where(known, k_row, 0.0),
-        )
+        ((g**2 * sums).sum(axis=0), added**2, added * weight, weight**2, extra, k_row),
     )
-    w = w + np.abs(g)[:, :, None].astype(np.float32) * n
+    cells = np.stack((u + moved, w + np.abs(g)[:, :, None] * n))
     return Tally(
-        (u + moved).tobytes() + w.tobytes(),
-        (np.frombuffer(tally[1]).reshape(6, -1) + new).tobytes(),
+        cells.astype(np.float32).tobytes(),
+        (np.frombuffer(tally[1]).reshape(6, -1) + np.where(there, new, 0.0)).tobytes(),
         (np.frombuffer(tally[2]).reshape(2, -1) + np.where(there, calls, 0.0)).tobytes(),
     )
 
 
-def noise(tally: Sequence[bytes], rows: Rows, alpha: float) -> Noise:
-    """The noise of each row so far; alpha: the error at which it has to hold."""
-    groups, count = len(rows.null), len(rows.of)
-    u, w = (part.astype(np.float64) for part in _parts(tally[0], count, groups))
-    variance, squares, crossed, weights, extra, events = np.frombuffer(tally[1]).reshape(6, count)
-    calls = np.frombuffer(tally[2]).reshape(2, groups)
-    total_w = w.sum(axis=2)
-    slope = u.sum(axis=2) / np.maximum(total_w, _TINY)[:, rows.of]
-    residual = (u - w[:, rows.of] * slope[:, :, None]).sum(axis=0)
-    share = calls[1] / np.maximum(calls.sum(axis=0), 1)
+def noise(tally: Sequence[bytes], rows: Rows, alpha: ArrayLike) -> Noise:
+    """The noise of each row so far; alpha: the error at which it has to hold, of each row or of all."""
+    u, w = _parts(tally).astype(np.float64)
+    variance, squares, crossed, weights, extra, events = np.frombuffer(tally[1]).reshape(6, -1)
+    calls = np.frombuffer(tally[2]).reshape(2, -1)
+    slope = u.sum(axis=2) / np.maximum(w.sum(axis=2), _TINY)
+    residual = (u - w * slope[:, :, None]).sum(axis=0)
+    share = calls[1] / np.maximum(calls.sum(axis=0), _TINY)
     weight = share[:, None] * w[0] + (1 - share)[:, None] * w[1]
     users, sessions = _evenness(_by_user(weight)), _evenness(weight)
     drawn = w[1] - w[0] / rows.null[:, None]
     rho = np.maximum(_squares(_by_user(drawn)) / np.maximum(_squares(drawn), _TINY), 1.0)
-    by_user = _raised(users - 1, alpha)[rows.of] * _variance(_by_user(residual))
-    by_session = (_raised(sessions / rho - 1, alpha) * rho)[rows.of] * _variance(residual)
+    by_user = _raised(users - 1, alpha) * _variance(_by_user(residual))
+    by_session = _raised(sessions / rho - 1, alpha) * rho * _variance(residual)
     clustered = np.minimum(by_user, by_session)
     stay = (rho - 1) / np.maximum(sessions / np.maximum(users, _TINY) - 1, _TINY)
     mean = crossed / np.maximum(weights, _TINY)
     by_time = squares - mean * crossed
     independent = np.maximum(variance, _TINY)
-    by_cell = np.where(share[rows.of] > _MOST, 1 + extra / np.maximum(events, 1), 1.0)
-    phi = np.maximum.reduce((np.ones(count), clustered / independent, by_time / independent, by_cell))
-    return Noise(clustered, np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0), stay[rows.of])
+    by_cell = np.where(share > _MOST, 1 + extra / np.maximum(events, 1), 1.0)
+    phi = np.maximum.reduce((np.ones(len(share)), clustered / independent, by_time / independent, by_cell))
+    phi = np.where(rows.rate > 0, np.where(variance > 0, phi, 1.0), 1.0)
+    return Noise(clustered, phi, stay, events)
 
 
 def _by_user(cells: Floats) -> Floats:
@@ -216,15 +195,14 @@ def _evenness(weight: Floats) -> Floats:
     return even
 
 
-def _parts(cells: bytes, rows: int, groups: int) -> tuple[Singles, Singles]:
-    whole = np.frombuffer(cells, np.float32)
-    edge = 2 * rows * CELLS
-    return whole[:edge].reshape(2, rows, CELLS), whole[edge:].reshape(2, groups, CELLS)
+def _parts(tally: Sequence[bytes]) -> Singles:
+    """U and W."""
+    return np.frombuffer(tally[0], np.float32).reshape(2, 2, -1, CELLS)
 
 
-def _raised(freedom: Floats, alpha: float) -> Floats:
+def _raised(freedom: Floats, alpha: ArrayLike) -> Floats:
     """The factor f by which a variance of so many degrees of freedom is raised, at least 1."""
-    bits, v = -math.log(alpha), np.maximum(freedom, 1.0)
+    bits, v = -np.log(alpha), np.maximum(freedom, 1.0)
     kappa = (8 * v + 1) / (8 * v + 3)
     raised: Floats = v * np.expm1(np.minimum(2 * bits / v / kappa**2, _STEEP)) / (2 * bits)
     return raised

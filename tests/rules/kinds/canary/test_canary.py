@@ -132,7 +132,7 @@ def test_points_come_every_five_minutes_with_the_whole_comparison(tmp_path):
     assert {**point.tags, "view": ""} == {
         "view": "", "window": "1m", "rule": "A", "metric": "errors", "arm": "v2", "control": "v1",
     }  # fmt: skip
-    assert point.measures["log10_limit"] == pytest.approx(3)  # 1 % over ten metrics
+    assert point.measures["log10_limit"] == pytest.approx(2)  # 1 %
     assert point.measures["effect_low"] < point.measures["effect"] < point.measures["effect_high"]
     assert set(point.counts) == {"arm_calls", "control_calls"}
     # Of what nobody has said anything, nothing is shown.
@@ -173,7 +173,10 @@ def test_it_speaks_again_when_another_metric_is_worse_too(tmp_path):
         held = arm(
             calls, dollars=dear * dice.lognormal(-4, 0.3, calls), errors=int(dice.binomial(calls, 0.02))
         )
-        return held if at < 150 or name == "v1" else replace(held, sums=arm(calls, errors=4).sums)
+        if at < 150 or name == "v1":
+            return held
+        failed = arm(calls, errors=4, cells=anywhere(calls, at))
+        return replace(held, sums=failed.sums, cells=failed.cells)
 
     minutes = [(at, {n: minute(at, n) for n in ("v1", "v2") if n == "v1" or at >= 15}) for at in range(250)]
     found = walk(tmp_path, minutes)
@@ -221,9 +224,9 @@ def pair(metric: str, worse: bool) -> list[Minute]:
 
 WORDS = {
     "latency": "takes longer than ",
-    "cost": "costs 1.5× as much a call as v1 ($0.0",
+    "cost": "costs 1.6× as much a call as v1 ($0.0",
     "free calls": "costs money 2",
-    "input_tokens": "reads 1.5× as many tokens a call as v1 (",
+    "input_tokens": "reads 1.6× as many tokens a call as v1 (",
     "score": "scores 0.5",
     "profanity": "scores 0.3",
     "toxic_calls": "is toxic ",
@@ -258,7 +261,7 @@ def test_less_profanity_is_no_news_and_more_is_told_as_higher(tmp_path):
 
     assert told(1, 0.5) == []
     (said,) = told(0.5, 1)
-    assert re.search(r"v2 scores 0\.\d+ for profanity, v1 0\.1.*; at least 0\.\d+ higher\)", said)
+    assert re.search(r"v2 scores 0\.\d+ for profanity, v1 0\.\d+ .*; at least 0\.\d+ higher\)", said)
 
 
 def test_prices_that_are_always_the_same_can_be_compared_too(tmp_path):
@@ -303,6 +306,14 @@ def test_only_the_metrics_that_are_asked_for_speak(tmp_path):
     assert walk(tmp_path, pair("score", worse=True), condition).alerts
 
 
+@pytest.mark.parametrize("metrics", [("cost",), ("errors", "score.helpful"), METRICS])
+def test_the_first_metric_has_half_of_alpha_and_all_have_alpha(metrics):
+    alphas = [Hypotheses(metrics, 0.1, 0.01).alpha_of(metric) for metric in metrics]
+    assert sum(alphas) == pytest.approx(0.01)
+    assert alphas[0] == 0.01 if len(metrics) == 1 else alphas[0] == 0.005
+    assert len(set(alphas[1:])) <= 1
+
+
 # Who is compared
 
 
@@ -326,6 +337,18 @@ def test_what_hardly_anybody_calls_is_no_canary(tmp_path, calls):
     """1 % of all calls are two a minute."""
     minutes = [(at, {"v1": arm(200), "v2": arm(calls if at >= 10 else 0, errors=calls)}) for at in range(90)]
     assert bool(walk(tmp_path, minutes).alerts) == (calls == 3)
+
+
+def test_with_three_calls_an_hour_it_is_compared_once_there_are_twenty(tmp_path):
+    minutes = [(at, {"v1": arm(5)}) for at in range(110)]
+    minutes += [
+        (at, {"v1": arm(1)} | ({"v2": arm(1, errors=1)} if at % 20 == 0 else {}))
+        for at in range(110, 110 + 8 * 60, 5)
+    ]
+    found = walk(tmp_path, minutes)
+    pair = found.state["rules"]["A"]["seen"]["pair"]
+    assert (pair["canary"], pair["control"]) == ("v2", "v1")
+    assert pair["since"] - FIRST == 120 + 19 * 20 + 1
 
 
 def test_calls_without_a_version_are_no_arm(tmp_path):
@@ -382,7 +405,7 @@ def test_a_state_is_some_kilobytes(tmp_path):
         tmp_path,
         [*pair("latency", worse=True), *((at + 240, arms) for at, arms in pair("score", worse=True))],
     )
-    assert len(msgspec.msgpack.encode(found.state)) < 70_000
+    assert len(msgspec.msgpack.encode(found.state)) < 110_000
 
 
 # What the page says

@@ -122,8 +122,8 @@ def test_a_comparison_of_an_older_version_begins_anew_and_says_so(tmp_path):
     walk = Walk(rule_engine(tmp_path, RULE)).go(minutes[:300])
     assert walk.alerts
     pair = walk.state["rules"]["A"]["seen"]["pair"]
-    pair["clusters"].pop()
-    pair["open"] = [[0] * 33, [0] * 33]
+    del pair["recent"]
+    pair["open"] = {"cells": [[b"", b""], [b"", b""]], "sums": [[0] * 20, [0] * 20]}
     walk.go(minutes[300:])
     first, ended, again = walk.alerts
     assert (ended.status, ended.episode) == ("resolved", first.episode)

@@ -10,7 +10,7 @@ BEGINNING: Final = 500
 """A value is new if this many calls came before its first one; a rare value may come late by chance."""
 FEW: Final = 20
 SHARE: Final = 0.01
-"""An arm that the rule does not name needs FEW calls and this share of all calls in the last hour."""
+"""An arm that the rule does not name needs FEW calls in all and this share of all calls in the last hour."""
 FORGOTTEN: Final = 1_440
 """After this many minutes without calls a value is forgotten, and would be new again."""
 MOST: Final = 64
@@ -19,7 +19,8 @@ _SLOT: Final = 10
 _SLOTS: Final = 6
 
 Known = dict[str, list[Any]]
-"""Value → its first minute, its newest, whether it is new (0, 1), and [slot, calls] of its last hour."""
+"""Value → its first minute, its newest, whether it is new (0, 1), [slot, calls] of its last hour, and its
+calls in all, up to FEW; values in states of older versions have no such number, which counts as FEW."""
 
 
 class Pair(NamedTuple):
@@ -35,8 +36,9 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
     for name in sorted(calls):
         if name == UNKNOWN:
             continue
-        arm = known.setdefault(name, [minute, minute, int(before >= BEGINNING), []])
+        arm = known.setdefault(name, [minute, minute, int(before >= BEGINNING), [], 0])
         arm[1] = minute
+        arm[4:] = [min(sum(arm[4:] or [FEW]) + calls[name], FEW)]
         if not arm[3] or arm[3][-1][0] != slot:
             arm[3].append([slot, 0])
         arm[3][-1][1] += calls[name]
@@ -61,8 +63,8 @@ def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
     the older ones.
     """
     recent = {name: _recent(arm) for name, arm in known.items()}
-    least = max(FEW, SHARE * sum(recent.values()))
-    part = {name for name, calls in recent.items() if calls >= least and name != control}
+    least = max(1.0, SHARE * sum(recent.values()))
+    part = {name for name, calls in recent.items() if calls >= least and _enough(known[name])} - {control}
     if canary is None:
         fresh = [name for name in part if known[name][2]]
         canary = max(fresh, key=lambda name: (known[name][0], name), default=None)
@@ -93,6 +95,11 @@ def due(known: Known, now: Pair | None) -> int | None:
     if now:
         return int(min(known[name][1] for name in now)) + FORGOTTEN
     return int(max(last)) + FORGOTTEN if last else None
+
+
+def _enough(arm: list[Any]) -> bool:
+    calls: int = sum(arm[4:] or [FEW])
+    return calls >= FEW
 
 
 def _recent(arm: list[Any]) -> int:

@@ -2,7 +2,7 @@
 
 A block is as many minutes as the smaller arm needs for FEW calls (see block_minutes). Its length follows from
 the blocks before it, so it does not depend on what its calls are like. One without calls of both arms counts
-for nothing.
+for nothing. Calls whose cell has just failed have less weight (see recent): for rates, not for means.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeGuard
 
 import numpy as np
 
-from llmvitals.rules.kinds.canary import endpoints
-from llmvitals.rules.kinds.canary.endpoints import ARM, EVENTS, FIELD, GROUPS, MEANS, OF, RATES, SKETCHES
-from llmvitals.sketch.cells import CELLS, PARTS
+from llmvitals.rules.kinds.canary import block, endpoints
+from llmvitals.rules.kinds.canary.block import Block
+from llmvitals.rules.kinds.canary.endpoints import COMPARED, EVENTS, FIELD, MEANS, OF, RATES, SKETCHES
+from llmvitals.sketch.cells import CELLS
 from llmvitals.sketch.counters import LOG_UNIT
 from llmvitals.sketch.scores import HARMFUL, MICRO
-from llmvitals.stats import clusters, confseq, eprocess
+from llmvitals.stats import clusters, confseq, eprocess, recent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +27,10 @@ if TYPE_CHECKING:
 
     from llmvitals.record.vitals import Vitals
     from llmvitals.rules.kinds.canary.arms import Pair
-    from llmvitals.sketch.cells import Sparse
 
     Floats = NDArray[np.float64]
 
-FEW: Final = 5
+FEW: Final = 10
 LONGEST: Final = 60
 """The most minutes of a block."""
 SCORES: Final = 16
@@ -43,22 +43,23 @@ _STAY: Final = 0.5
 
 State = dict[str, Any]
 """canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
-endpoints.gather, until edges has it · open: the block that is under way (see _opened) · sums: the counts of
+endpoints.gather, until edges has it · open: the block that is under way (see block) · sums: the counts of
 all blocks that are over, control first · rates: log-likelihoods (see eprocess), rows of RATES, as bytes ·
 ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
-confseq.State · tally: see clusters, rows of RATES and MEANS · scores: name → its place, confseq.State (of how
-much worse the canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores
-by their place, once there are any · clusters: the calls by CLUSTERS, then those that name user and session ·
-alarmed: metrics, worst first."""
+confseq.State · tally: see clusters, rows of RATES and MEANS · recent: see recent, rows of RATES · scores:
+name → its place, confseq.State (of how much worse the canary is: lower, or higher if HARMFUL), and each arm's
+count and sum · score_tally: of scores by their place, once there are any · clusters: the calls by CLUSTERS,
+then those that name user and session · alarmed: metrics, worst first."""
 
 
 class Noises(NamedTuple):
     """The noise of a comparison: φ of each of RATES, and the variances by clusters of MEANS and scores.
 
-    cluster: what the evidence is counted by: one of CLUSTERS.
+    events: of each of RATES, by weight. cluster: what the evidence is counted by: one of CLUSTERS.
     """
 
     phi: Floats
+    events: Floats
     means: Mapping[str, float]
     scores: Mapping[str, float]
     cluster: str
@@ -73,12 +74,13 @@ def begun(pair: Pair, minute: int) -> State:
         "minutes": 0,
         "reference": {metric: {} for metric in SKETCHES},
         "edges": {},
-        "open": _opened(minute),
+        "open": block.opened(minute),
         "sums": [endpoints.no_counts(), endpoints.no_counts()],
         "rates": eprocess.fresh(len(RATES)).tobytes(),
         "ratio": [[0.0] * len(RATES), [0.0] * len(RATES)],
         "means": {metric: list(confseq.State()) for metric in MEANS},
-        "tally": list(clusters.Tally.empty(len(RATES) + len(MEANS), len(GROUPS))),
+        "tally": list(clusters.Tally.empty(COMPARED)),
+        "recent": list(recent.Recent.empty(len(RATES))),
         "scores": {},
         "clusters": [0] * (len(CLUSTERS) + 1),
         "alarmed": [],
@@ -86,103 +88,35 @@ def begun(pair: Pair, minute: int) -> State:
 
 
 def current(state: State | None) -> TypeGuard[State]:
-    """Whether there is a state and it is of this version: earlier ones had other cells, and begin anew."""
-    return state is not None and len(state.get("clusters", ())) > len(CLUSTERS)
-
-
-def _opened(minute: int) -> State:
-    """An empty block. sums: of both arms (see endpoints.picked). cells: of each arm keys (uint32) and values.
-
-    scores: name → [count, sum and squares of both arms], and of each arm keys and values. minute: the calls
-    that have no cells.
-    """
-    return {
-        "began": minute,
-        "sums": [endpoints.no_sums(), endpoints.no_sums()],
-        "cells": _no_cells(),
-        "scores": {},
-        "minute": 0,
-    }
+    """Whether there is a state and it is of this version: earlier ones had no weights, and begin anew."""
+    return state is not None and "recent" in state
 
 
 def put(state: State, arms: Mapping[str, Vitals], minute: int) -> None:
     """Add a pane of the current minute."""
-    block = state["open"]
     for side, arm in enumerate((state["control"], state["canary"])):
         if (vitals := arms.get(arm)) is None:
             continue
-        block["sums"][side] = list(map(add, block["sums"][side], endpoints.picked(vitals)))
-        _put_cells(block, side, vitals, minute)
-        if vitals.scores:
-            _put_scores(block["scores"], side, vitals, minute)
+        block.put(state["open"], side, vitals, minute)
         for metric, reference in state["reference"].items() if not side else ():
             endpoints.gather(reference, vitals, metric)
 
 
-def _put_cells(block: State, side: int, vitals: Vitals, minute: int) -> None:
-    if vitals.cells is None:
-        cells = endpoints.one_cell(vitals, _cell(minute))
-        block["minute"] += vitals.total("calls")
-    else:
-        cells = vitals.cells.sums
-    _append(block["cells"][side], cells)
-
-
-def _put_scores(open_scores: State, side: int, vitals: Vitals, minute: int) -> None:
-    held = vitals.cells.scores if vitals.cells else {}
-    for name, score in vitals.scores.items():
-        counts, *cells = open_scores.setdefault(name, [[0] * 6, *_no_cells()])
-        inside = slice(3 * side, 3 * side + 3)
-        counts[inside] = map(add, counts[inside], score)
-        _append(cells[side], held.get(name) or endpoints.one_cell_of_score(score, _cell(minute)))
-
-
-def _cell(minute: int) -> int:
-    """The cell of calls that have none: each minute is as a user of its own, with one session."""
-    return minute * PARTS % CELLS
-
-
-def _no_cells() -> list[list[bytes]]:
-    """For each arm no keys and no values."""
-    return [[b"", b""], [b"", b""]]
-
-
-def _append(held: list[bytes], cells: Sparse) -> None:
-    held[0] += cells[0].tobytes()
-    held[1] += cells[1].tobytes()
-
-
-def _held(sides: list[list[bytes]], width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys and values of both arms; the canary's keys are higher by width."""
-    keys = np.frombuffer(sides[0][0] + sides[1][0], np.uint32).astype(np.int64)
-    keys[len(sides[0][0]) // 4 :] += width
-    return keys, np.frombuffer(sides[0][1] + sides[1][1], np.int64)
-
-
-def _compact(held: list[bytes]) -> None:
-    """Add up equal keys."""
-    keys, places = np.unique(np.frombuffer(held[0], np.uint32), return_inverse=True)
-    sums = np.zeros(len(keys), np.int64)
-    np.add.at(sums, places, np.frombuffer(held[1], np.int64))
-    held[:] = [keys.tobytes(), sums.tobytes()]
-
-
 def close(state: State, now: int, null: float) -> bool:
     """Close a minute, and the block if it is over, which is returned; null: see eprocess.step."""
-    block, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
-    calls, age = [sums[FIELD["calls"]] for sums in block["sums"]], now + 1 - block["began"]
+    held, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
+    state["recent"] = block.weigh(held, state["edges"], state["recent"], now)
+    calls, age = [sums[FIELD["calls"]] for sums in held["sums"]], now + 1 - held["began"]
     if not (age >= block_minutes(state["minutes"], min(totals)) or (min(totals) == 0 and min(calls) >= FEW)):
-        for sides in (block["cells"], *(cells for _, *cells in block["scores"].values())):
-            for held in sides:
-                _compact(held)
+        block.compact_scores(held)
         return False
     if min(calls):
         state["minutes"] += age
-    _add_block(state, block, null)
-    for name in sorted(block["scores"]):
-        _score(state, name, block["scores"][name])
-    _step_scores(state, block["scores"])
-    state["open"] = _opened(now + 1)
+    _add_block(state, held, null)
+    for name in sorted(held["scores"]):
+        _score(state, name, held["scores"][name])
+    _step_scores(state, held["scores"])
+    state["open"] = block.opened(now + 1)
     for metric, reference in list(state["reference"].items()):
         if (edges := endpoints.fixed(reference)) is not None:
             state["edges"][metric] = edges
@@ -204,17 +138,20 @@ def rates(state: State) -> Floats:
     return np.frombuffer(state["rates"], float).reshape(len(RATES), -1)
 
 
-def noises(state: State, null: float, alpha: float) -> Noises:
-    """The noise so far; null, alpha: of the rule."""
-    found = clusters.noise(state["tally"], endpoints.tally_rows(null), alpha)
+def noises(state: State, null: float, alphas: Floats, of_scores: float) -> Noises:
+    """The noise so far; null: of the rule; alphas: of the rows of COMPARED; of_scores: alpha of a score."""
+    found = clusters.noise(state["tally"], endpoints.tally_rows(null), alphas)
     means = (found.clustered[len(RATES) :] * LOG_UNIT**2).tolist()
     scores = {}
     if "score_tally" in state:
-        of_scores = clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), alpha).clustered
-        variances = (of_scores / MICRO**2).tolist()
+        held = clusters.noise(state["score_tally"], _score_rows(len(state["scores"])), of_scores).clustered
+        variances = (held / MICRO**2).tolist()
         scores = {name: variances[score[0] - 1] for name, score in state["scores"].items()}
     named = _cluster(state["clusters"], by_user=found.stay[0] > _STAY)
-    return Noises(found.phi[: len(RATES)], dict(zip(MEANS, means, strict=True)), scores, named)
+    rates_only = slice(len(RATES))
+    return Noises(
+        found.phi[rates_only], found.events[rates_only], dict(zip(MEANS, means, strict=True)), scores, named
+    )
 
 
 def _cluster(told: Sequence[int], *, by_user: bool) -> str:
@@ -224,29 +161,30 @@ def _cluster(told: Sequence[int], *, by_user: bool) -> str:
     return CLUSTERS[calls.index(max(calls))]
 
 
-def _add_block(state: State, opened: State, null: float) -> None:
-    found = endpoints.block(*_held(opened["cells"], ARM), state["edges"])
+def _add_block(state: State, opened: Block, null: float) -> None:
+    (n, k), totals = block.weighed(opened), block.totals(opened)
     control, canary = (
-        endpoints.counted(sums, found.totals, side) for side, sums in enumerate(opened["sums"])
+        endpoints.counted(sums, totals[0, side], totals[1, side]) for side, sums in enumerate(opened["sums"])
     )
     state["sums"] = [list(map(add, *pair)) for pair in zip(state["sums"], (control, canary), strict=True)]
-    _rates(state, np.array((control, canary), float), null)
+    _rates(state, np.array((control, canary), float))
+    calls, events = (each[:, : len(RATES)].sum(axis=2) for each in (n, k))
+    state["rates"] = eprocess.step(rates(state), calls, events, null).tobytes()
     for metric, mean in MEANS.items():
         previous = state["means"][metric]
         state["means"][metric] = list(confseq.step(previous, mean.moments(control), mean.moments(canary)))
-    rows = endpoints.tally_rows(null)
-    state["tally"] = list(clusters.step(state["tally"], rows, found.of, found.values, totals=found.totals))
-    user, session, both = found.named
-    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - sum(found.named) - opened["minute"]
+    state["tally"] = list(clusters.step(state["tally"], endpoints.tally_rows(null), n, k))
+    user, session, both = opened["named"]
+    others = control[FIELD["calls"]] + canary[FIELD["calls"]] - sum(opened["named"]) - opened["minute"]
     told = user, session, others, opened["minute"], both
     state["clusters"] = list(map(add, state["clusters"], told))
 
 
-def _rates(state: State, counted: Floats, null: float) -> None:
+def _rates(state: State, counted: Floats) -> None:
+    """Add a block to Mantel's and Haenszel's estimates."""
     calls = counted[:, OF]
     # More events than calls would be no valid share. This is a guard; no case is known.
     events = np.minimum(counted[:, EVENTS], calls)
-    state["rates"] = eprocess.step(rates(state), calls, events, null).tobytes()
     both = np.where((calls > 0).all(axis=0), calls.sum(axis=0), np.inf)
     parts = np.stack((events[1] * calls[0], events[0] * calls[1])) / both
     state["ratio"] = (np.array(state["ratio"]) + parts).tolist()
@@ -264,7 +202,7 @@ def _score(state: State, name: str, opened: list[Any]) -> None:
 
 
 def _score_rows(scores: int) -> clusters.Rows:
-    return clusters.Rows(np.arange(scores), np.ones(scores), np.zeros(scores))
+    return clusters.Rows(np.ones(scores), np.zeros(scores))
 
 
 def _step_scores(state: State, opened: State) -> None:
@@ -273,12 +211,10 @@ def _step_scores(state: State, opened: State) -> None:
     compared = [name for name in opened if name in state["scores"]]
     if not compared:
         return
-    found = np.zeros((count, 2 * 2 * CELLS), np.float32)
+    found = np.zeros((count, 2 * 2 * CELLS))
     for name in compared:
-        keys, values = _held(opened[name][1:], 2 * CELLS)
+        keys, values = block.cells(opened[name][1:], 2 * CELLS)
         found[state["scores"][name][0] - 1] = np.bincount(keys, values, 2 * 2 * CELLS)
-    tally = clusters.grown(state.get("score_tally", clusters.Tally.empty(0, 0)), count)
+    tally = clusters.grown(state.get("score_tally", clusters.Tally.empty(0)), count)
     by_arm = found.reshape(count, 2, 2, CELLS).transpose(1, 2, 0, 3)
-    n, k = by_arm[:, 0], by_arm[:, 1]
-    totals = n.sum(axis=2, dtype=np.float64), k.sum(axis=2, dtype=np.float64)
-    state["score_tally"] = list(clusters.step(tally, _score_rows(count), n, k, totals=totals))
+    state["score_tally"] = list(clusters.step(tally, _score_rows(count), by_arm[:, 0], by_arm[:, 1]))

@@ -105,7 +105,7 @@ class CanaryDetector(Detector):
         readings = []
         why = arms.ending(known, Pair(pair["canary"], pair["control"]), found) if pair else ""
         if pair and not comparison.current(pair):
-            why = why or f"{pair['canary']} is compared anew: evidence is now counted by session"
+            why = why or f"{pair['canary']} is compared anew: calls that fail together now count less"
         if pair and why:
             if pair["alarmed"]:
                 readings.append(self._reading(pair, now)._replace(verdict="none", note=why))

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from llmvitals.stats.confseq import ArmSums
 
     Floats = NDArray[np.float64]
-    Singles = NDArray[np.float32]
 
 METRICS: Final = (*CANARY, "scores")
 """The names for `metrics:` of a rule, beside score.NAME; "scores" stands for all scores."""
@@ -121,17 +120,16 @@ MEANS: Final = {
 }
 
 
-GROUPS: Final = (
-    "calls", "toxicity_count", "priced_calls", "paid_calls", "usage_calls", "latency_judged", "ttft_judged",
-)  # fmt: skip
-"""The groups of calls that rates and means are of."""
-_GROUPED: Final = [COLUMN[name] for name in GROUPS if name in COLUMN]
-_EVENTS: Final = [COLUMN[rate.events] for rate in RATES if rate.events in COLUMN]
-_FIRST_ABOVE: Final = len(_EVENTS)
-_LOGGED: Final = [COLUMN[mean.log] for mean in MEANS.values()]
-_OF: Final = (*(rate.of for rate in RATES), *(mean.of for mean in MEANS.values()))
-_OF_ROW: Final = np.array([GROUPS.index(of) for of in _OF])
-_IS_RATE: Final = np.array([1.0] * len(RATES) + [0.0] * len(MEANS))
+COMPARED: Final = len(RATES) + len(MEANS)
+"""The rows of a comparison: RATES, then MEANS."""
+_COMPARED: Final = [(rate.events, rate.of) for rate in RATES] + [
+    (mean.log, mean.of) for mean in MEANS.values()
+]
+_TIMED: Final = slice(len(RATES) - len(_ABOVE), len(RATES))
+"""The rows of the times; those of the others come from columns of the cells."""
+_PLAIN: Final = [*range(_TIMED.start), *range(_TIMED.stop, COMPARED)]
+_VALUES: Final = [COLUMN[_COMPARED[row][0]] for row in _PLAIN]
+_CALLS: Final = [COLUMN[_COMPARED[row][1]] for row in _PLAIN]
 ARM: Final = WIDTH * CELLS
 """The keys of the canary's cells are higher by this than those of the control's."""
 _SIZE: Final = FIRST_BIN * CELLS
@@ -139,27 +137,27 @@ _LEVELS: Final = len(QUANTILES) + 1
 _NAMED: Final = [COLUMN["user_calls"], COLUMN["session_calls"], COLUMN["user_session_calls"]]
 
 
-class Block(NamedTuple):
-    """The calls of a block of time by arm (control first), row and cell.
+class Minute(NamedTuple):
+    """The calls of a minute by arm (control first), row (RATES, then MEANS) and cell.
 
-    of: the groups that GROUPS names. values: the events of RATES, then the sums of logarithms of MEANS.
-    totals: of both the sums over cells. named: the calls that name their user, their session, and both.
+    n: calls. k: events, or sums of logarithms. named: the calls that name their user, their session, both.
     """
 
-    of: Singles
-    values: Singles
-    totals: tuple[Floats, Floats]
+    n: Floats
+    k: Floats
     named: list[int]
 
 
-def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> Block:
-    """A block from its cells (see sketch.cells); the keys of the canary are higher by ARM."""
+def minute(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> Minute:
+    """A minute from its cells (see sketch.cells); the keys of the canary are higher by ARM."""
     sides, inside = np.divmod(keys, ARM)
     timed = inside >= _SIZE
     sums = (sides * _SIZE + inside)[~timed]
     dense = np.bincount(sums, values[~timed], 2 * _SIZE).reshape(2, FIRST_BIN, CELLS)
-    above = np.zeros((2, len(SKETCHES), _LEVELS, CELLS))
+    n, k = np.zeros((2, 2, COMPARED, CELLS))
+    n[:, _PLAIN], k[:, _PLAIN] = dense[:, _CALLS], dense[:, _VALUES]
     if edges:
+        above = np.zeros((2, len(SKETCHES), _LEVELS, CELLS))
         sides, inside, counts = sides[timed], inside[timed] - _SIZE, values[timed]
         bins, cells = np.divmod(inside, CELLS)
         for number, metric in enumerate(SKETCHES):
@@ -169,12 +167,9 @@ def block(keys: NDArray[np.int64], values: NDArray[np.int64], edges: Edges) -> B
                 place = (sides[here] * _LEVELS + passed) * CELLS + cells[here]
                 found = np.bincount(place, counts[here], 2 * _LEVELS * CELLS).reshape(2, _LEVELS, CELLS)
                 above[:, number] = found[:, ::-1].cumsum(axis=1)[:, ::-1]
-    of = np.concatenate((dense[:, _GROUPED], above[:, :, 0]), axis=1)
-    times = above[:, :, 1:].reshape(2, -1, CELLS)
-    found = np.concatenate((dense[:, _EVENTS], times, dense[:, _LOGGED]), axis=1)
-    named = dense[:, _NAMED].sum(axis=(0, 2)).astype(int).tolist()
-    totals = of.sum(axis=2), found.sum(axis=2)
-    return Block(of.astype(np.float32), found.astype(np.float32), totals, named)
+        n[:, _TIMED] = np.repeat(above[:, :, 0], len(QUANTILES), axis=1)
+        k[:, _TIMED] = above[:, :, 1:].reshape(2, -1, CELLS)
+    return Minute(n, k, dense[:, _NAMED].sum(axis=(0, 2)).astype(int).tolist())
 
 
 def one_cell(vitals: Vitals, cell: int) -> Sparse:
@@ -197,12 +192,11 @@ def one_cell_of_score(score: Score, cell: int) -> Sparse:
     return np.array([cell, cell + CELLS], np.uint32), np.array(score[:2])
 
 
-def counted(sums: Sequence[int], totals: tuple[Floats, Floats], side: int) -> list[int]:
-    """The counts of an arm in a block, in the order of FIELD; sums: see `picked`; totals: of the block."""
-    of, values = (part[side].tolist() for part in totals)
-    above, judged = values[_FIRST_ABOVE : _FIRST_ABOVE + len(_ABOVE)], of[-len(SKETCHES) :]
+def counted(sums: Sequence[int], n: Floats, k: Floats) -> list[int]:
+    """The counts of an arm in a block, in the order of FIELD; sums: see `picked`; n, k: by row."""
     paid = sums[FIELD["priced_calls"]] - sums[FIELD["free_calls"]]
-    return [*sums, *map(int, above), paid, *map(int, judged)]
+    above, judged = k[_TIMED], n[_TIMED][:: len(QUANTILES)]
+    return [*sums, *map(int, above.tolist()), paid, *map(int, judged.tolist())]
 
 
 def no_counts() -> list[int]:
@@ -238,8 +232,8 @@ def fixed(reference: Mapping[str, int]) -> list[int] | None:
 @cache
 def tally_rows(null: float) -> Rows:
     """What a tally of clusters compares; null: the greatest ratio that is no news."""
-    means = {mean.of for mean in MEANS.values()}
-    return Rows(_OF_ROW, np.array([1.0 if name in means else null for name in GROUPS]), _IS_RATE)
+    rate = np.array([1.0] * len(RATES) + [0.0] * len(MEANS))
+    return Rows(np.where(rate > 0, null, 1.0), rate)
 
 
 def edge_ms(edge: int) -> float:

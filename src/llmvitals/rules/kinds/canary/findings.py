@@ -27,7 +27,7 @@ from llmvitals.stats.confseq import State as Means
 from llmvitals.window import DAY, MINUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -97,9 +97,9 @@ class Finding:
 class Findings:
     """The findings of a comparison at one time."""
 
-    def __init__(self, state: State, noises: Noises, effect: float, alpha: float) -> None:
-        self._state, self._noises, self._effect, self._alpha = state, noises, effect, alpha
-        self._bar = -math.log(alpha)
+    def __init__(self, state: State, noises: Noises, effect: float, alpha_of: Callable[[str], float]) -> None:
+        """alpha_of: the chance of a false alarm of a metric."""
+        self._state, self._noises, self._effect, self._alpha_of = state, noises, effect, alpha_of
         minutes = state["open"]["began"] - state["since"]
         self._per_day = DAY / MINUTE / minutes if minutes > 0 else 0.0
 
@@ -131,8 +131,11 @@ class Findings:
         """For each of _TIMES and RATES the smallest ratio that would be found."""
         control, canary = np.array(self._state["sums"], float)
         n = np.stack((control[OF], canary[OF]))
-        rate = (control[EVENTS] + 0.5) / (n[0] + 1)
-        bar = self._noises.phi * (self._bar + np.log(_ROW_PARTS))
+        events = control[EVENTS] + canary[EVENTS]
+        weight = np.where(events > 0, self._noises.events / np.maximum(events, 1), 1.0)
+        rate = (control[EVENTS] + 0.5) / (n[0] + 1) * weight
+        alphas = np.array([self._alpha_of(each.metric) for each in RATES])
+        bar = self._noises.phi * np.log(_ROW_PARTS / alphas)
         a_day = np.maximum(n * self._per_day, 1e-9)
         null = 1 + self._effect
         return np.stack([eprocess.smallest_ratio(a_day * days, rate, bar, null) for days in _TIMES])
@@ -143,7 +146,8 @@ class Findings:
         if not rows:
             return None
         best = max(rows, key=lambda row: (self._evidence[row], -row))
-        return best if self._evidence[best] >= self._bar or len(rows) == 1 else rows[SHOWN]
+        bar = -math.log(self._alpha_of(metric))
+        return best if self._evidence[best] >= bar or len(rows) == 1 else rows[SHOWN]
 
     def _of_rate(self, metric: str, row: int | None, log_e: float) -> Finding | None:
         if row is None:
@@ -170,14 +174,15 @@ class Findings:
         means, clustered, allowed = (
             Means(*self._state["means"][metric]), self._noises.means[metric], math.log1p(self._effect)
         )  # fmt: skip
-        own = confseq.evidence(means, allowed, self._alpha, clustered=clustered)
-        if metric == "cost" and log_e >= self._bar > own + math.log(2):
+        own = confseq.evidence(means, allowed, self._alpha_of(metric), clustered=clustered)
+        both = eprocess.averaged([own, *(self._evidence[row] for row in ROWS[metric])])
+        if metric == "cost" and both >= -math.log(self._alpha_of(metric)) > own + math.log(2):
             return None  # the worsening is that fewer calls are free
         low, high = map(_exp, confseq.limits(means, LEVEL, clustered=clustered))
         effect = math.exp(means.mean) if means.steps else None
         value, other = mean.shown(canary), mean.shown(control)
         found = Finding(metric, "mean", log_e, value, other, calls, others, effect)
-        seen = self._seen_mean(means, clustered, _PARTS[metric])
+        seen = self._seen_mean(means, clustered, self._alpha_of(metric) / _PARTS[metric])
         day, week = (_exp(None if away is None else allowed + away) for away in seen)
         phi = _phi(means, clustered)
         return replace(found, low=low, high=high, phi=phi, day=day, week=week)
@@ -193,13 +198,13 @@ class Findings:
             effect, sign, low, high = -effect, -1, _negative(high), _negative(low)
         shown = value / calls / MICRO, other / others / MICRO
         found = Finding(metric, "score", log_e, *shown, calls, others, effect)
-        seen = self._seen_mean(means, clustered, 1)
+        seen = self._seen_mean(means, clustered, self._alpha_of(metric))
         day, week = (None if each is None else sign * (allowed(score, self._effect) + each) for each in seen)
         return replace(found, low=low, high=high, phi=_phi(means, clustered), day=day, week=week)
 
-    def _seen_mean(self, means: Means, clustered: float, parts: int) -> list[float | None]:
+    def _seen_mean(self, means: Means, clustered: float, alpha: float) -> list[float | None]:
         """For each of _TIMES how far from what is allowed a mean has to be to be found."""
-        w, alpha = means.w * self._per_day, self._alpha / parts
+        w = means.w * self._per_day
         if not means.ready or not w:
             return [None for _ in _TIMES]
         return [confseq.radius(means, w * days, alpha, clustered=clustered) for days in _TIMES]

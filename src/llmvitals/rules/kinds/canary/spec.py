@@ -18,9 +18,13 @@ from llmvitals.rules.condition.kind import Kind
 from llmvitals.rules.kinds.canary.detector import CanaryDetector
 from llmvitals.rules.kinds.canary.endpoints import METRICS
 from llmvitals.rules.kinds.canary.hypotheses import Hypotheses
+from llmvitals.rules.kinds.canary.power import power
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llmvitals.record.alert import Unit
+    from llmvitals.rules.condition.power import Power, Traffic
 
 _SCORE: Final = r"score\.\S{1,100}"
 OUTCOMES: Final = ("status", "error_type")
@@ -68,7 +72,8 @@ class Canary(Kind):
         description="The value it is compared with; default: the most used of the older ones.",
     )
     metrics: Annotated[tuple[str, ...], WithJsonSchema(_METRICS)] = Field(
-        METRICS, description="What must not get worse; default: all."
+        METRICS,
+        description="What must not get worse, default: all. The first one has half of alpha.",
     )
     alpha: Annotated[float, WithJsonSchema(_ALPHA)] = Field(
         "1%",
@@ -158,11 +163,18 @@ class Canary(Kind):
         """It reads each minute since the canary began."""
         return "1m"
 
+    @property
+    def _hypotheses(self) -> Hypotheses:
+        return Hypotheses(self.metrics, self.effect, self.alpha / self.series)
+
+    def power(self, traffic: Traffic) -> Sequence[Power]:
+        """The smallest worsening of its first metric that it would find."""
+        return power(self._hypotheses, traffic)
+
     def detector(self, pane: int, key: tuple[str, ...]) -> CanaryDetector:
         """It is the same for each series."""
         del key
-        alpha = self.alpha / (len(self.metrics) * self.series)
-        return CanaryDetector(self, pane, Hypotheses(self.metrics, self.effect, alpha))
+        return CanaryDetector(self, pane, self._hypotheses)
 
 
 def _metric(name: Any) -> str:
