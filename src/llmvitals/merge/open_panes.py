@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -163,7 +164,7 @@ class OpenPaneCache:
         series.summed = current
         return [(pane, vitals) for pane, (_, vitals) in current.items()]
 
-    def matter(self, bucket: Bucket, keys: Set[bytes]) -> Set[bytes]:
+    def matter(self, bucket: Bucket, keys: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """Those series about whose open panes the rules may have something to say."""
         return {key for key in keys & self._suspects if not self._small(bucket, key, self._series[key])}
 
