@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import ConsumerStoppedError
 
 from llmvitals.runtime.app import _repeat, _watch, build
-from llmvitals.runtime.kafka.feed import Progress
+from llmvitals.runtime.kafka.feed import Clock, Progress
 from llmvitals.settings import Settings
 
 STALL = 0.4
@@ -64,5 +64,5 @@ async def test_work_that_waits_for_the_consumer_of_a_worker_that_stops_is_no_fai
             app._stopped.set()
         raise ConsumerStoppedError
 
-    await _repeat(app, 0, clock)
+    await _repeat(app, 0, Clock(clock))
     assert (app.work.failed is None) == stops

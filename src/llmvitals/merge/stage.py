@@ -207,7 +207,8 @@ class Merge(Stage):
         rule_state = bucket.rule_states.pop(key, {})
         wanted = self._plan.wants(command.view, command.series)
         applied = wanted and self._plan.engine.adopt(command.view, rule_state, command.rule, command.memory)
-        self.counters["orders" if applied else "orders_refused"] += 1
+        self.counters["orders"] += applied
+        self.counters["orders_refused"] += not applied
         if rule_state:
             bucket.rule_states[key] = rule_state
             bucket.rules_due = NEVER  # it may have become due at once

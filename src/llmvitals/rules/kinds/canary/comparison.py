@@ -128,7 +128,7 @@ def block_minutes(minutes: int, calls: int) -> int:
     """The length of the next block. minutes: of those before it; calls: of the smaller arm in them.
 
     >>> block_minutes(0, 0), block_minutes(60, 300), block_minutes(600, 100)
-    (60, 1, 30)
+    (60, 2, 60)
     """
     return max(1, min(LONGEST, FEW * minutes // calls)) if calls else LONGEST
 
