@@ -123,3 +123,13 @@ def test_the_id_of_a_call_tells_when_it_was_made() -> None:
         end(f"{digits[:8]}-{digits[8:]}-7000-8000-000000000001", ANSWER, LEAF), path="/call/upsert_batch"
     )
     assert call.latency_ms == 1_000
+
+
+def test_of_calls_that_damaged_ids_put_above_each_other_one_counts() -> None:
+    ring = [
+        entry(
+            "openai.chat.completions.create", number, parent=3 - number, output=ANSWER | {"id": f"a{number}"}
+        )
+        for number in (1, 2)
+    ]
+    assert len(calls(*ring)) == 1

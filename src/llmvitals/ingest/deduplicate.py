@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llmvitals.ingest.ancestors import Ancestors
 from llmvitals.ingest.events import STOPPED, VERDICTS
 from llmvitals.ingest.span import Above, Kind, Span, SpanKey
 
@@ -49,7 +50,7 @@ def deduplicated(events: list[SpanEvent], parents: Above) -> list[SpanEvent]:
     because a guardrail in it blocks is blocked, and did not fail.
     """
     if len(events) > 1:
-        above = _Ancestors(parents)
+        above = Ancestors(parents)
         for kind in ("embedding", "retrieval", "guardrail"):
             events = _outermost(events, kind, above)
         events = _without_inner_tools(_without_copies(events), above)
@@ -58,47 +59,11 @@ def deduplicated(events: list[SpanEvent], parents: Above) -> list[SpanEvent]:
     return [event for event in events if not event.fields.get("inner")]
 
 
-class _Ancestors:
-    """Finds the nearest of some spans above a span, in time that is linear over all spans of a record."""
-
-    def __init__(self, parents: Above) -> None:
-        self.parents = parents
-
-    def nearest(
-        self, spans: Iterable[SpanKey], wanted: Mapping[SpanKey, Any], stops: Mapping[SpanKey, Any] = {}
-    ) -> Above:
-        """Span → the nearest wanted span above it, or None; none beyond a stop."""
-        known: Above = {}
-        found: Above = {}
-        for span in spans:
-            path, at, seen = [], self.parents.get(span), {span}
-            while at and at not in wanted and at not in known and at not in stops and at not in seen:
-                path.append(at)
-                seen.add(at)
-                at = self.parents.get(at)
-            result = at if at in wanted and at not in seen else known.get(at) if at else None
-            known.update(dict.fromkeys(path, result))
-            found[span] = result
-        return _without_cycles(found)
-
-
-def _without_cycles(above: Above) -> Above:
-    """Make one the outermost of spans that damaged ids put above each other: else all of them would go."""
-    walked: dict[SpanKey, SpanKey] = {}
-    for span in above:
-        at: SpanKey | None = span
-        while at and at not in walked:
-            walked[at], at = span, above.get(at)
-        if at and walked[at] == span:
-            above[at] = None
-    return above
-
-
 def _by_span(events: Iterable[SpanEvent]) -> dict[SpanKey, SpanEvent]:
     return {event.span.key: event for event in events}
 
 
-def _outermost(events: list[SpanEvent], kind: Kind, above: _Ancestors) -> list[SpanEvent]:
+def _outermost(events: list[SpanEvent], kind: Kind, above: Ancestors[SpanKey]) -> list[SpanEvent]:
     same = _by_span(event for event in events if event.kind == kind)
     if len(same) < 2:
         return events
@@ -133,7 +98,7 @@ def _without_copies(events: list[SpanEvent]) -> list[SpanEvent]:
     return [*others, *guardrails.values()] if guardrails else events
 
 
-def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+def _without_inner_tools(events: list[SpanEvent], above: Ancestors[SpanKey]) -> list[SpanEvent]:
     """Two instrumentors, or two functions of one, report a tool as spans within each other, with one name."""
     tools = _by_span(event for event in events if event.kind == "tool")
     if len(tools) < 2:
@@ -149,7 +114,7 @@ def _without_inner_tools(events: list[SpanEvent], above: _Ancestors) -> list[Spa
     return [event for event in events if event.kind != "tool" or event.span.key not in twins]
 
 
-def _mark_blocked(events: list[SpanEvent], above: _Ancestors) -> None:
+def _mark_blocked(events: list[SpanEvent], above: Ancestors[SpanKey]) -> None:
     models = _by_span(event for event in events if event.kind == "llm")
     blocks = [
         event.span.key
@@ -162,7 +127,7 @@ def _mark_blocked(events: list[SpanEvent], above: _Ancestors) -> None:
             models[span].fields.update(STOPPED)
 
 
-def _without_wrappers(events: list[SpanEvent], above: _Ancestors) -> list[SpanEvent]:
+def _without_wrappers(events: list[SpanEvent], above: Ancestors[SpanKey]) -> list[SpanEvent]:
     models = _by_span(event for event in events if event.kind == "llm")
     # A model that a guardrail or an evaluator asks is not the answer of the call around it.
     others = _by_span(event for event in events if event.kind in ("guardrail", "evaluation"))

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from llmvitals.ingest import answers
+from llmvitals.ingest.ancestors import Ancestors
 from llmvitals.ingest.rest.vendor import Found, Request, Vendor, evaluation, failure, joined, period, who
 from llmvitals.ingest.values import micros, structure
 from llmvitals.lenient import bare_model, count, listed, mapping, number, text
 from llmvitals.usage import usage_of
 
 Json = Mapping[str, Any]
+_Name = str | int
+"""The id of a call, or its place where it has none."""
 _PROVIDERS: Final = (
     "openai", "anthropic", "google", "mistral", "mistralai", "cohere", "groq", "bedrock", "cerebras",
     "huggingface_hub", "vertexai",
@@ -40,34 +43,30 @@ def read(request: Request) -> Found:
             found.add(_feedback(entry, request.arrived))
         return found
     calls = [*joined(map(_part, entries))]
-    events = [_call(entry) for entry in calls]
-    around = _wrappers(calls, events)
-    for place, fields in enumerate(events):
-        found.add(None if place in around else fields)
+    names = [text(call.get("id")) or place for place, call in enumerate(calls)]
+    events = dict(zip(names, map(_call, calls), strict=True))
+    around = _wrappers(
+        events, {name: text(call.get("parent_id")) for name, call in zip(names, calls, strict=True)}
+    )
+    for name, fields in events.items():
+        found.add(None if name in around else fields)
     return found
 
 
-def _wrappers(calls: list[Json], events: list[dict[str, Any] | None]) -> set[int]:
-    """The places of model calls around others, which get what only the outer one tells."""
-    places = {name: place for place, call in enumerate(calls) if (name := text(call.get("id")))}
-    inner: dict[int, list[dict[str, Any]]] = {}
-    for place, fields in enumerate(events):
-        at, seen = place, {place}
-        while (above := places.get(text(calls[at].get("parent_id")) or "")) is not None and above not in seen:
-            seen.add(above)
-            at = above
-            if _is_model(fields) and _is_model(events[at]):
-                inner.setdefault(at, []).append(fields or {})
-                break
-    for place, inside in inner.items():
+def _wrappers(
+    events: Mapping[_Name, dict[str, Any] | None], parents: Mapping[_Name, _Name | None]
+) -> set[_Name]:
+    """The model calls around others, which get what only the outer one tells; all by their names."""
+    models = {name: fields for name, fields in events.items() if fields and fields["operation"] != "tool"}
+    inner: dict[_Name, list[dict[str, Any]]] = {}
+    for name, outer in Ancestors(parents).nearest(models, models).items():
+        if outer is not None:
+            inner.setdefault(outer, []).append(models[name])
+    for name, inside in inner.items():
         if len(inside) == 1:
-            known = {name: value for name, value in inside[0].items() if value not in (None, "")}
-            inside[0].update({**(events[place] or {}), **known})
+            known = {field: value for field, value in inside[0].items() if value not in (None, "")}
+            inside[0].update({**models[name], **known})
     return {*inner}
-
-
-def _is_model(fields: dict[str, Any] | None) -> bool:
-    return fields is not None and fields["operation"] != "tool"
 
 
 def _part(entry: Json) -> Json:
