@@ -38,7 +38,7 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
             continue
         arm = known.setdefault(name, [minute, minute, int(before >= BEGINNING), [], 0])
         arm[1] = minute
-        arm[4:] = [min(sum(arm[4:] or [FEW]) + calls[name], FEW)]
+        arm[4:] = [min(_in_all(arm) + calls[name], FEW)]
         if not arm[3] or arm[3][-1][0] != slot:
             arm[3].append([slot, 0])
         arm[3][-1][1] += calls[name]
@@ -64,7 +64,7 @@ def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
     """
     recent = {name: _recent(arm) for name, arm in known.items()}
     least = max(1.0, SHARE * sum(recent.values()))
-    part = {name for name, calls in recent.items() if calls >= least and _enough(known[name])} - {control}
+    part = {name for name, arm in known.items() if recent[name] >= least and _in_all(arm) >= FEW} - {control}
     if canary is None:
         fresh = [name for name in part if known[name][2]]
         canary = max(fresh, key=lambda name: (known[name][0], name), default=None)
@@ -97,9 +97,10 @@ def due(known: Known, now: Pair | None) -> int | None:
     return int(max(last)) + FORGOTTEN if last else None
 
 
-def _enough(arm: list[Any]) -> bool:
-    calls: int = sum(arm[4:] or [FEW])
-    return calls >= FEW
+def _in_all(arm: list[Any]) -> int:
+    """The calls of a value, up to FEW."""
+    calls: int = arm[4] if len(arm) > 4 else FEW
+    return calls
 
 
 def _recent(arm: list[Any]) -> int:

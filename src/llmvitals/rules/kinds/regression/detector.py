@@ -120,8 +120,7 @@ class RegressionDetector(Detector):
             count += 1
         if "told" in state:
             return count, readings if count else []
-        panes = MINUTE // self.pane
-        whole = [*itertools.takewhile(lambda entry: (entry[0] + 1) % panes == 0, closed[count:])]
+        whole = [*itertools.takewhile(lambda entry: minute.ends(entry[0], self.pane), closed[count:])]
         if not whole:
             return count, []
         kept, columns = self.gauge.minutes([vitals for _, vitals in whole]).with_calls()
