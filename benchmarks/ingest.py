@@ -15,7 +15,7 @@ import json
 import pstats
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -148,9 +148,9 @@ def _pairs(attributes: Any) -> list[dict[str, Any]]:
     ]
 
 
-def llmvitals(values: Sequence[bytes]) -> None:
+def llmvitals(records: Sequence[Logged]) -> None:
     """Decode, validate and price, as combine does it."""
-    batch = read([Logged(offset, START, value) for offset, value in enumerate(values)], PLAN)
+    batch = read(records, PLAN)
     PLAN.assess(batch.calls, token_columns(batch.calls))
     if batch.refused or not batch.calls:
         raise SystemExit(f"nothing was read: {batch.refused[:1]}")
@@ -159,27 +159,35 @@ def llmvitals(values: Sequence[bytes]) -> None:
 PLAN: Final = CombinePlan(decode=decode, native=DECODER.decode, assess=Prices().assess_all)
 
 
-def loads(values: Sequence[bytes]) -> None:
+def loads(records: Sequence[Logged]) -> None:
     """Parse the JSON alone."""
-    for value in values:
-        json.loads(value)
+    for record in records:
+        json.loads(record.value or b"")
 
 
-def proto(values: Sequence[bytes]) -> None:
+def proto(records: Sequence[Logged]) -> None:
     """Parse the protobuf alone."""
-    for value in values:
-        ExportTraceServiceRequest.FromString(value)
+    for record in records:
+        ExportTraceServiceRequest.FromString(record.value or b"")
 
 
-def rate(work: Callable[[Sequence[bytes]], None], values: Sequence[bytes], rounds: int) -> float:
+Work = Callable[[Sequence[Logged]], None]
+
+
+def logged(values: Iterable[bytes]) -> list[Logged]:
+    """The values as records of a topic."""
+    return [Logged(offset, START, value) for offset, value in enumerate(values)]
+
+
+def rate(work: Work, records: Sequence[Logged], rounds: int) -> float:
     """Records a second of the processor, in the best round."""
     best = float("inf")
     for _ in range(rounds):
         gc.collect()
         begun = time.process_time()
-        work(values)
+        work(records)
         best = min(best, time.process_time() - begun)
-    return len(values) / best
+    return len(records) / best
 
 
 def main() -> None:
@@ -190,22 +198,22 @@ def main() -> None:
     chosen = options.parse_args()
     gc.set_threshold(100_000, 20, 20)  # as in the commands: see entry.py
     made = exports(60)
-    forms: dict[str, tuple[list[bytes], Callable[[Sequence[bytes]], None], int]] = {
-        "native": (natives(20_000), loads, 1),
-        "litellm": (payloads(2_000), loads, 1),
-        "otlp protobuf": ([export.SerializeToString() for export in made], proto, SPANS),
-        "otlp json": (list(map(as_json, made)), loads, SPANS),
+    forms: dict[str, tuple[list[Logged], Work, int]] = {
+        "native": (logged(natives(20_000)), loads, 1),
+        "litellm": (logged(payloads(2_000)), loads, 1),
+        "otlp protobuf": (logged(export.SerializeToString() for export in made), proto, SPANS),
+        "otlp json": (logged(map(as_json, made)), loads, SPANS),
     }
     if chosen.profile:
         profile = cProfile.Profile()
         profile.runcall(llmvitals, forms[chosen.profile][0])
         pstats.Stats(profile).sort_stats("tottime").print_stats(30)
         return
-    for name, (values, bare, several) in forms.items():
-        ours, theirs = (rate(work, values, chosen.rounds) * several for work in (llmvitals, bare))
+    for name, (records, bare, several) in forms.items():
+        ours, theirs = (rate(work, records, chosen.rounds) * several for work in (llmvitals, bare))
         print(
             f"{name:14} {ours:9,.0f}/s   {bare.__name__:5} {theirs:9,.0f}/s   ratio {ours / theirs:4.2f}   "
-            f"goal {GOALS[name]:7,}   {len(values[0]) / several:6,.0f} bytes"
+            f"goal {GOALS[name]:7,}   {len(records[0].value or b'') / several:6,.0f} bytes"
         )
 
 

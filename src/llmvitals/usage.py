@@ -20,6 +20,7 @@ _INPUT: Final = ("prompt_tokens", "input_tokens", "inputTokens", "prompt_token_c
 _OUTPUT: Final = ("completion_tokens", "output_tokens", "outputTokens")
 _CANDIDATES: Final = ("candidates_token_count", "candidatesTokenCount")
 _THOUGHTS: Final = ("thoughts_token_count", "thoughtsTokenCount")
+_WHOLE: Final = (*_INPUT, *_OUTPUT, *_CANDIDATES)
 _OWN: Final = ("input", "output")
 """Langfuse's own names."""
 _TOOL_USE: Final = ("tool_use_prompt_token_count", "toolUsePromptTokenCount")
@@ -44,6 +45,9 @@ _GEMINI_INPUT_DETAILS: Final = ("promptTokensDetails", "prompt_tokens_details")
 _GEMINI_OUTPUT_DETAILS: Final = ("candidatesTokensDetails", "candidates_tokens_details")
 _GEMINI_CACHE_DETAILS: Final = ("cacheTokensDetails", "cache_tokens_details")
 """Google's lists of {modality, tokenCount}."""
+_AUDIO: Final = ("audio_tokens", "audio")
+_IMAGE: Final = ("image_tokens", "image")
+"""Names in an object of details; the last is Google's modality."""
 _ONLY_READ: Final = ("embedding", "rerank")
 """The operations without an output."""
 
@@ -116,7 +120,7 @@ def usage_of(value: Any, operation: str | None = None) -> Usage:
 
 
 def _tokens(usage: Mapping[str, Any]) -> Usage:
-    if _first(usage, _INPUT + _OUTPUT + _CANDIDATES) is None and _first(usage, _OWN) is not None:
+    if _first(usage, _WHOLE) is None and _first(usage, _OWN) is not None:
         return known(_parts(usage))
     details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
     input_tokens = _first(usage, _INPUT)
@@ -145,13 +149,13 @@ def _tokens(usage: Mapping[str, Any]) -> Usage:
             _first(output_details, ("reasoning_tokens", "reasoning", "thinking_tokens")),
             _first(usage, _THOUGHTS),
         ),
-        "audio_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "audio"),
-        "audio_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, "audio"),
+        "audio_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, _AUDIO),
+        "audio_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, _AUDIO),
         "cached_audio_tokens": _kind(
-            mapping(details.get("cached_tokens_details")), usage, _GEMINI_CACHE_DETAILS, "audio"
+            mapping(details.get("cached_tokens_details")), usage, _GEMINI_CACHE_DETAILS, _AUDIO
         ),
-        "image_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, "image"),
-        "image_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, "image"),
+        "image_input_tokens": _kind(details, usage, _GEMINI_INPUT_DETAILS, _IMAGE),
+        "image_output_tokens": _kind(output_details, usage, _GEMINI_OUTPUT_DETAILS, _IMAGE),
     })  # fmt: skip
 
 
@@ -210,20 +214,17 @@ def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, A
 
 
 def _kind(
-    details: Mapping[str, Any], usage: Mapping[str, Any], lists: tuple[str, ...], kind: str
+    details: Mapping[str, Any], usage: Mapping[str, Any], lists: tuple[str, ...], names: tuple[str, ...]
 ) -> int | None:
     """The tokens of a kind (audio, image): in an object of details, or in one of Google's lists."""
-    tokens = _first(details, (f"{kind}_tokens", kind))
+    tokens = _first(details, names)
     if tokens is not None:
         return tokens
     for name in lists:
-        counts = [
-            _first(part, ("tokenCount", "token_count"))
-            for part in (map(mapping, listed(usage[name])) if name in usage else ())
-            if str(part.get("modality")).lower() == kind
-        ]
-        if found := next(filter(None, counts), None):
-            return found
+        for part in map(mapping, listed(usage[name])) if name in usage else ():
+            of_kind = str(part.get("modality")).lower() == names[-1]
+            if of_kind and (tokens := _first(part, ("tokenCount", "token_count"))):
+                return tokens
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -40,6 +40,23 @@ _BEGINNING: Final = 1_000
 """Bytes within which a payload has its call's id."""
 
 
+_Odd = list[Any] | str | float | int | bool | None
+"""What may be found in the place of an object."""
+
+
+class _Metadata(msgspec.Struct):
+    user_api_key_team_alias: Any = None
+    user_api_key_user_id: Any = None
+    user_api_key_alias: Any = None
+    user_api_key_hash: Any = None
+    prompt_management_metadata: Any = None
+    usage_object: Any = None
+
+
+class _Deployment(msgspec.Struct):
+    litellm_model_name: Any = None
+
+
 class _Response(msgspec.Struct):
     id: Any = None
     model: Any = None
@@ -65,7 +82,7 @@ class _Payload(msgspec.Struct):
     completionStartTime: Any = None  # noqa: N815
     model: Any = None
     model_group: Any = None
-    metadata: Any = None
+    metadata: _Metadata | _Odd = None
     response_cost: Any = None
     response_cost_failure_debug_info: Any = None
     prompt_tokens: Any = None
@@ -73,10 +90,10 @@ class _Payload(msgspec.Struct):
     total_tokens: Any = None
     request_tags: Any = None
     end_user: Any = None
-    response: _Response | list[Any] | str | None = None
+    response: _Response | _Odd = None
     error_information: Any = None
     guardrail_information: Any = None
-    hidden_params: Any = None
+    hidden_params: _Deployment | _Odd = None
     text_lengths: Any = None
 
 
@@ -87,6 +104,7 @@ class _Texts(msgspec.Struct):
     model_map_information: Any = None
 
 
+_Part = TypeVar("_Part", bound=msgspec.Struct)
 _DECODER: Final = msgspec.json.Decoder(_Payload)
 _TEXTS_DECODER: Final = msgspec.json.Decoder(_Texts)
 
@@ -110,7 +128,7 @@ def read(value: bytes, context: Context) -> Decoded:
     end, start = number(payload.endTime), number(payload.startTime)
     if end is None:
         raise bad(Code.INVALID, "endTime: is not a number of seconds")
-    response = payload.response if isinstance(payload.response, _Response) else _Response()
+    response = _known(payload.response, _Response)
     fields = (
         _who(payload) | _usage(payload, response) | _outcome(payload, response) | _models(payload, response)
     )
@@ -136,6 +154,11 @@ def read(value: bytes, context: Context) -> Decoded:
     if not metered:
         fields |= _lengths(payload, value)
     return Decoded([call(fields | (_texts(value) if context.texts else {}))])
+
+
+def _known(value: Any, kind: type[_Part]) -> _Part:
+    """The object; an empty one in the place of anything else."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _named(payload: _Payload) -> Any:
@@ -179,7 +202,7 @@ def _models(payload: _Payload, response: _Response) -> dict[str, str | None]:
     by name.
     """
     provider, alias = text(payload.custom_llm_provider), text(payload.model_group)
-    deployed = text(mapping(payload.hidden_params).get("litellm_model_name"))
+    deployed = text(_known(payload.hidden_params, _Deployment).litellm_model_name)
     asked = text(payload.model)
     names = (bare_model(deployed, provider), bare_model(asked, provider), text(response.model))
     return {
@@ -194,16 +217,16 @@ def _between(start: float | None, end: float | None) -> float | None:
 
 
 def _who(payload: _Payload) -> dict[str, Any]:
-    metadata = mapping(payload.metadata)
+    metadata = _known(payload.metadata, _Metadata)
     tags = [tag.partition(":") for tag in listed(payload.request_tags) if isinstance(tag, str) and ":" in tag]
     named = {name[:128]: rest.strip()[:256] for name, _, rest in tags if name and name != "User-Agent"}
-    prompt = mapping(metadata.get("prompt_management_metadata"))
+    prompt = mapping(metadata.prompt_management_metadata)
     who: dict[str, Any] = {name: text(named.pop(name, None)) for name in _DIMENSIONS}
     who |= {
-        "team": text(metadata.get("user_api_key_team_alias")) or who["team"],
+        "team": text(metadata.user_api_key_team_alias) or who["team"],
         "user": text(payload.end_user) or _user(metadata),
         "session": text(payload.session_id) or text(payload.trace_id),
-        "key": text(metadata.get("user_api_key_alias")) or text(metadata.get("user_api_key_hash")),
+        "key": text(metadata.user_api_key_alias) or text(metadata.user_api_key_hash),
         "trace_id": text(payload.trace_id),
         "prompt_name": text(prompt.get("prompt_id")),
         "prompt_version": text(prompt.get("prompt_version")),
@@ -212,13 +235,13 @@ def _who(payload: _Payload) -> dict[str, Any]:
     return who
 
 
-def _user(metadata: Mapping[str, Any]) -> str | None:
-    name = text(metadata.get("user_api_key_user_id"))
+def _user(metadata: _Metadata) -> str | None:
+    name = text(metadata.user_api_key_user_id)
     return None if name == _NOBODY else name
 
 
 def _usage_object(payload: _Payload) -> Mapping[str, Any]:
-    return mapping(mapping(payload.metadata).get("usage_object"))
+    return mapping(_known(payload.metadata, _Metadata).usage_object)
 
 
 def _usage(payload: _Payload, response: _Response) -> dict[str, Any]:
