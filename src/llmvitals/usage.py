@@ -97,12 +97,16 @@ def of_total(usage: Usage, total: int | None, operation: str | None) -> Usage:
 
 def first_known(*counts: int | None) -> int | None:
     """The first of these counts that is known, also if it is 0."""
-    return next((tokens for tokens in counts if tokens is not None), None)
+    for tokens in counts:
+        if tokens is not None:
+            return tokens
+    return None
 
 
 def cache_writes(details: Mapping[str, Any]) -> int | None:
     """The cache writes in an object of details. LangChain sets them to 0 if it tells them by lifetime."""
-    return sum(_first(details, (name,)) or 0 for name in _EPHEMERAL) or _first(details, _WRITTEN_INSIDE)
+    short, long = count(details.get(_EPHEMERAL[0])), count(details.get(_EPHEMERAL[1]))
+    return (short or 0) + (long or 0) or _first(details, _WRITTEN_INSIDE)
 
 
 def usage_of(value: Any, operation: str | None = None) -> Usage:
@@ -112,11 +116,11 @@ def usage_of(value: Any, operation: str | None = None) -> Usage:
     counts, which may be less than the tokens that its model reads. operation: of the call; see `of_total`.
     """
     whole = mapping(value)
-    usages = map(
-        mapping, (whole["billed_units"], whole.get("tokens")) if "billed_units" in whole else (whole,)
-    )
-    found = (of_total(_tokens(usage), _first(usage, _TOTAL), operation) for usage in usages if usage)
-    return next(filter(None, found), {})
+    usages = (whole["billed_units"], whole.get("tokens")) if "billed_units" in whole else (whole,)
+    for usage in filter(None, map(mapping, usages)):
+        if found := of_total(_tokens(usage), _first(usage, _TOTAL), operation):
+            return found
+    return {}
 
 
 def _tokens(usage: Mapping[str, Any]) -> Usage:

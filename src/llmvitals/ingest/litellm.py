@@ -53,7 +53,8 @@ class _Metadata(msgspec.Struct):
     usage_object: Any = None
 
 
-class _Deployment(msgspec.Struct):
+class _Model(msgspec.Struct):
+    # Of `hidden_params`.
     litellm_model_name: Any = None
 
 
@@ -93,7 +94,7 @@ class _Payload(msgspec.Struct):
     response: _Response | _Odd = None
     error_information: Any = None
     guardrail_information: Any = None
-    hidden_params: _Deployment | _Odd = None
+    hidden_params: _Model | _Odd = None
     text_lengths: Any = None
 
 
@@ -202,7 +203,7 @@ def _models(payload: _Payload, response: _Response) -> dict[str, str | None]:
     by name.
     """
     provider, alias = text(payload.custom_llm_provider), text(payload.model_group)
-    deployed = text(_known(payload.hidden_params, _Deployment).litellm_model_name)
+    deployed = text(_known(payload.hidden_params, _Model).litellm_model_name)
     asked = text(payload.model)
     names = (bare_model(deployed, provider), bare_model(asked, provider), text(response.model))
     return {
