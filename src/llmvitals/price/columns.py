@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from itertools import count
 from typing import Final, TypeVar
 
@@ -66,16 +66,16 @@ def _list_costs(calls: Sequence[Call], used: TokenColumns, schedule: Callable[[K
 
 def _lists(calls: Sequence[Call], schedule: Callable[[Key], Schedule]) -> tuple[list[PriceList], Ints]:
     """The price lists of calls, and the place of each call's list."""
-    keys, codes = _distinct([(call.provider, call.model, call.service_tier) for call in calls])
+    keys, codes = _distinct((call.provider, call.model, call.service_tier) for call in calls)
     schedules = [schedule(key) for key in keys]
     lists = [found.constant for found in schedules if found.constant is not None]
     if len(lists) == len(schedules):
         return lists, np.array(codes, np.int64)
-    lists, codes = _distinct([schedules[code].at(call) for code, call in zip(codes, calls, strict=True)])
+    lists, codes = _distinct(schedules[code].at(call) for code, call in zip(codes, calls, strict=True))
     return lists, np.array(codes, np.int64)
 
 
-def _distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
+def _distinct(items: Iterable[Item]) -> tuple[list[Item], list[int]]:
     """The distinct items in the order in which they first appear, and the place of each among them."""
     places: defaultdict[Item, int] = defaultdict(count().__next__)
     codes = [places[item] for item in items]
