@@ -58,12 +58,15 @@ async def test_quiet(cluster: Cluster, influx: InfluxBucket) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("victim", ["combine", "merge"])
-async def test_kill(cluster: Cluster, seed: int, victim: str) -> None:
-    """kill -9 of a worker in the middle of the stream, and another takes its place."""
+async def test_kill(
+    cluster: Cluster, seed: int, victim: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """kill -9 of a worker in the middle of the stream, and another takes its place. No file is left."""
     dice = random.Random(seed)
     logs = Logs(START, 20 * MINUTE, seed=seed)
+    temporary = tmp_path_factory.mktemp("temporary")
     for stage in ("combine", "merge", "sink"):
-        cluster.start(stage)
+        cluster.start(stage, TMPDIR=str(temporary))
     combine, merge = cluster.workers[:2]
     share = dice.uniform(0.3, 0.6)
     await publish(cluster, logs, (0, share))
@@ -84,6 +87,7 @@ async def test_kill(cluster: Cluster, seed: int, victim: str) -> None:
     heir = conserved(cluster.workers[-1] if victim == "combine" else combine)
     # Mid-stream: the first had counted some, and could not have counted what was sent after its end.
     assert heir == logs.total if victim == "merge" else 0.2 * logs.total < heir <= logs.total
+    assert not list(temporary.iterdir())
 
 
 async def test_rebalance(cluster: Cluster) -> None:

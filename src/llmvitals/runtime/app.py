@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import logging
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -77,6 +75,9 @@ class Application(faust.App):
         """The consumer that the transport has made."""
         return cast("Consumer", self.consumer)
 
+    def _create_directories(self) -> None:
+        pass  # they are for tables, which are not used: a worker writes no file
+
     async def on_start(self) -> None:
         await super().on_start()
         await self.work.start()
@@ -136,7 +137,6 @@ def build(
     app = Application(
         group,
         broker="kafka+batch://settings",  # the addresses are in the settings
-        datadir=tempfile.mkdtemp(prefix="llmvitals-"),
         autodiscover=False,
         web_enabled=False,
         topic_allow_declare=False,
@@ -197,10 +197,7 @@ def run(
         reload = Reload(settings.alerts, partial(reread, partitions), meters)
         loop.add_signal_handler(signal.SIGHUP, reload.ask)
         app.tasks = (*app.tasks, partial(_follow, app, reload))
-    try:
-        return _execute(app, loop)
-    finally:
-        shutil.rmtree(app.conf.datadir, ignore_errors=True)
+    return _execute(app, loop)
 
 
 def _read_by(stage: Kind, settings: Settings) -> tuple[str, ...]:
