@@ -16,7 +16,7 @@ from llmvitals.window import DAY
 MONTH: Final = 30 * DAY
 
 FalseAlarms = Annotated[
-    float, Field(gt=0, le=1_000, description="False alarms in a month, in all its series together.")
+    float, Field(gt=0, le=1_000, description="The most false alarms in a month, in all its series together.")
 ]
 """`false_alarms:` of a rule."""
 Series = Annotated[
@@ -37,7 +37,7 @@ def _auto(value: Any) -> Any:
 SeriesOrAuto = Annotated[
     Annotated[int, Field(ge=1, le=MOST)] | None,
     BeforeValidator(_auto),
-    Field(description="The number of series that share false_alarms; auto: those that are live."),
+    Field(description="The number of series that share false_alarms; auto: the live ones."),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": MOST}]}),
 ]
 """`series:` of a rule that may leave the number to shared_rules; None: it does."""

@@ -60,9 +60,9 @@ class Change(Kind):
         validate_default=True,
         description="Shares, means and percentiles to search; see docs/change.md.",
     )
-    min_calls: MinCalls = Field(10, description="Minutes with fewer calls are looked at together.")
+    min_calls: MinCalls = Field(10, description="The least calls of a minute; minutes with fewer are joined.")
     false_alarms: FalseAlarms = Field(
-        1, description="False alarms in a month, in all its series and metrics together."
+        1, description="The most false alarms in a month, in all its series and metrics together."
     )
     series: Series = 100
     hold: Annotated[int, BeforeValidator(_hold), WithJsonSchema(DURATION)] = Field(

@@ -53,13 +53,13 @@ class Drift(Kind):
     learn: Annotated[int, BeforeValidator(_learn), WithJsonSchema(DURATION)] = Field(
         "2d",
         validate_default=True,
-        description="The time that it learns from, longer where calls are few; 1h to 4w.",
+        description="The time that it learns from; longer if there are few calls; 1h to 4w.",
     )
     min_calls: int = Field(
         10,
         ge=2,
         le=1_000_000,
-        description="Embeddings of a step; minutes with fewer are joined.",
+        description="The least embeddings of a step; minutes with fewer are joined.",
     )
     false_alarms: FalseAlarms = 1
     series: SeriesOrAuto = AUTO

@@ -75,9 +75,7 @@ class Regression(Kind):
     direction: Literal["up", "down", "both"] | None = Field(
         None, description="The direction of the change; default: the one in which the metric gets worse."
     )
-    min_calls: MinCalls = Field(
-        30, description="Calls of a change, at least, and of what is looked at at a time."
-    )
+    min_calls: MinCalls = Field(30, description="The least calls of a change, and of each comparison.")
     false_alarms: FalseAlarms = 1
     series: SeriesOrAuto = AUTO
 

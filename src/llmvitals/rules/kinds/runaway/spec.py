@@ -30,8 +30,8 @@ class Signatures(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    calls: int = Field(ge=2, le=1_000_000, description="So many tool calls…")
-    at_most: int = Field(ge=1, le=20, description="…of at most so many kinds.")
+    calls: int = Field(ge=2, le=1_000_000, description="The number of tool calls…")
+    at_most: int = Field(ge=1, le=20, description="…of at most this many kinds.")
 
 
 class Runaway(Kind):
@@ -56,10 +56,10 @@ class Runaway(Kind):
     by: By = ("session",)
     window: Window = Field("10m", validate_default=True)
     spend: Annotated[int | None, WithJsonSchema(ABOVE_0)] = Field(
-        None, description="Dollars within the window."
+        None, description="The dollars spent within the window."
     )
     same_tool: int | None = Field(
-        None, ge=2, le=1_000_000, description="So many calls of one tool with the same arguments."
+        None, ge=2, le=1_000_000, description="The number of calls of one tool with the same arguments."
     )
     signatures: Signatures | None = Field(None, description="Many tool calls of few kinds: a loop.")
 
