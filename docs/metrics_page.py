@@ -29,8 +29,8 @@ HEAD = """# Metrics
 
 <!-- made by docs/metrics_page.py: change src/llmvitals/metrics/registry.py and columns.py -->
 
-The names that rules, `llmvitals query` and canaries use. *Stored* is the measurement and field that hold a
-metric; one that is *computed* is computed from the counts of the same point. *Compared* says how `regression`
+Rules, `llmvitals query` and canaries use these names. *Stored* is the measurement and field that contain the
+metric; a *computed* one is computed from the counts of the same point. *Compared* says how `regression`
 rules compare it with past hours, and *worse* which direction is bad.
 
 | metric | unit | what it is | stored | compared | worse |
@@ -57,13 +57,13 @@ COMPARISONS = {
 MEASUREMENTS = {
     CALLS: "The calls of a series in a window. Tags: `view`, `window` and the dimensions of the view.",
     TOP: "The top spenders and errors of a series in a window. Tags: as `llm_calls`, `kind`, `rank`.",
-    BUDGET: "How a budget stood at the end of a minute. Tags: `rule` and the dimensions.",
+    BUDGET: "The state of a budget at the end of a minute. Tags: `rule` and the dimensions.",
     ALERTS: "A change of an alert. Tags: `rule`, `kind`, `severity`, `state`, `fingerprint`, `facet`.",
     DRIFT: "How far a series was from its reference at the end of a minute. Tags: `rule` and the dimensions.",
     CANARY: "An arm beside its control, for one metric. Tags: `rule`, `metric`, `arm`, `control`.",
     TOXICITY: "The toxicity of a series in a window. Tags: as `llm_calls`.",
     SCORES: "One score of a series in a window. Tags: as `llm_calls`, and `score`, its name.",
-    CARDINALITY: "A view that had more series than it may have; the rest counts in `_other`. Tags: `shard`.",
+    CARDINALITY: "A view with more series than its limit; the others are counted in `_other`. Tags: `shard`.",
 }
 """Measurement → what one of its points is."""
 

@@ -25,10 +25,10 @@ def _error_share(text: str, part: str, of: str, sentence: str) -> Metric:
 
 
 KIND_METRICS: Final[dict[str, Metric]] = {
-    "embedding_calls": _count("embedding_calls", "calls that made embeddings; `calls` has them too"),
+    "embedding_calls": _count("embedding_calls", "calls for embeddings; `calls` includes them"),
     "embedding_errors": _count("embedding_errors", "calls for embeddings that failed"),
-    "embedding_tokens": _count("embedding_tokens", "tokens that were embedded; `input_tokens` has them too"),
-    "retrieval_calls": _count("retrieval_calls", "searches, also those that do not tell what they found"),
+    "embedding_tokens": _count("embedding_tokens", "embedded tokens; `input_tokens` includes them"),
+    "retrieval_calls": _count("retrieval_calls", "searches, with or without a report of what they found"),
     "retrieval_errors": _count("retrieval_errors", "searches that failed"),
     "tool_runs": _count("tool_runs", "executions of tools"),
     "tool_errors": _count("tool_errors", "executions of tools that failed"),
@@ -38,7 +38,7 @@ KIND_METRICS: Final[dict[str, Metric]] = {
     "evaluations": _count("evaluations", "scores of judges, people and programs"),
     "outcomes": _count("outcomes", "outcomes that were reached, such as tickets solved"),
     "cost_per_outcome": Metric(
-        unit="usd", text="all money of the window, that of failed attempts too, by the outcomes in it",
+        unit="usd", text="the whole cost of the window, failed attempts included, divided by its outcomes",
         over=("cost_nano",), under="outcomes", per=NANO, counted="outcomes",
     ),
     "tool_error_share": _error_share(
@@ -56,7 +56,7 @@ KIND_METRICS: Final[dict[str, Metric]] = {
 
 
 def _estimate(text: str, total: str) -> Metric:
-    return Metric(unit="usd", text=f"{text}; no other metric has it", over=(total,), per=NANO)
+    return Metric(unit="usd", text=f"{text}; no other metric includes it", over=(total,), per=NANO)
 
 
 ESTIMATES: Final[dict[str, Metric]] = {

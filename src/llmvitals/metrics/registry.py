@@ -66,7 +66,7 @@ def _percentiles(
     watched = {"latency": (50, 95), "ttft": (50, 95), "output_tokens_per_s": (50,)}.get(stem, ())
     return {
         f"{stem}_p{q}": Metric(
-            unit=unit, text=f"{text}: {q} % of the calls lie at or below it", sketch=sketch, q=q / 100,
+            unit=unit, text=f"{text}: {q} % of the calls are at or below it", sketch=sketch, q=q / 100,
             field=f"{sketch}_p{q}", compared="quantile", watched=q in watched,
             **more,
         )
@@ -78,14 +78,14 @@ METRICS: Final[dict[str, Metric]] = {
     "calls": _count("calls", "calls"),
     "errors": _count("errors", "calls that failed"),
     "late_calls": _count("late_calls", "calls that came after their pane had closed"),
-    "duplicates": _count("duplicates", "copies of calls, which count for nothing else"),
+    "duplicates": _count("duplicates", "duplicates of calls; no other metric counts them"),
     "unpriced_calls": _count("unpriced_calls", "model calls without a known price (failed ones need usage)"),
     "unknown_usage_calls": _count("unknown_usage_calls", "calls that do not say how many tokens they used"),
     "inconsistent_usage_calls": _count(
         "inconsistent_usage_calls", "calls with impossible token counts, such as more cached than all input"
     ),
     "unknown_tier_calls": _count("unknown_tier_calls", "calls in a service tier without a known price"),
-    "partial_usage_calls": _count("partial_usage_calls", "chats that tell only their input or output tokens"),
+    "partial_usage_calls": _count("partial_usage_calls", "chats with only input or only output tokens"),
     "cache_hits": _count("cache_hits", "calls that the gateway's cache answered"),
     "guardrail_blocks": _count("guardrail_blocks", "calls that a guardrail blocked"),
     "truncated_calls": _count("truncated_calls", "calls whose answer ended at its token limit"),
@@ -118,7 +118,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "late_share": _share("calls that came late", "late_calls", watched=False, sentence="the calls came late"),
     "duplicate_share": _share(
-        "copies, for each call", "duplicates", watched=False, sentence="the calls came twice",
+        "duplicates, for each call", "duplicates", watched=False, sentence="the calls came twice",
         highest=math.inf,
     ),
     "truncated_share": _share(
@@ -172,7 +172,7 @@ METRICS: Final[dict[str, Metric]] = {
         "the output was spent on reasoning",
     ),
     "cache_saving_share": Metric(
-        unit="share", text="money that caches saved, of what all calls had cost without any cache",
+        unit="share", text="money that caches saved, of the cost of all calls without any cache",
         over=("gross_cost_nano",), less=("cost_nano",), under="gross_cost_nano", counted="priced_calls",
         worse="down", watched=True, sentence="the money was saved by caches",
         lowest=-math.inf, highest=1,
@@ -226,7 +226,7 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "latency_max": _maximum("ms", "longest call", "latency_ms", "latency_ms_max"),
     "ttft_max": _maximum("ms", "longest time to the first token", "ttft_ms", "ttft_ms_max"),
-    "cost_per_call_max": _maximum("usd", "dearest call", "cost_usd_per_call", "cost_usd_per_call_max"),
+    "cost_per_call_max": _maximum("usd", "most expensive call", "cost_usd_per_call", "cost_usd_per_call_max"),
     "input_tokens_per_call_max": _maximum(
         "tokens", "longest prompt", "input_tokens_per_call", "input_tokens_per_call_max"
     ),
