@@ -20,10 +20,10 @@ HEAD = """# Settings
 <!-- made by docs/settings_page.py: change the descriptions in src/llmvitals/settings/settings.py -->
 
 Each setting is an environment variable, a line of `llmvitals.toml` (under the name in the first column), or
-`--set NAME=VALUE` on the command line. `--set` goes before the environment, and the environment before the
-file; `LLMVITALS_CONFIG` or `--config` names another file. Durations are written `500ms`, `10s`, `5m`, `1h`,
-`7d`; lists and tables in the environment are JSON. `llmvitals config show` prints the values that are in
-effect, without secrets.
+`--set NAME=VALUE` on the command line. `--set` takes precedence over the environment, and the environment
+over the file; `LLMVITALS_CONFIG` or `--config` names another file. Durations are written `500ms`, `10s`,
+`5m`, `1h`, `7d`; lists and tables in the environment are JSON. `llmvitals config show` prints the values that
+are in effect, without secrets.
 """
 COLUMNS = "| setting | variable | default | what it means |\n|---|---|---|---|\n"
 

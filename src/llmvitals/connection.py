@@ -33,19 +33,20 @@ class Connection(BaseModel):
         "localhost:9092", description="The addresses of Kafka: host:port, separated by commas."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_SSL", "SASL_PLAINTEXT"] = Field(
-        "PLAINTEXT", description="How connections to Kafka are encrypted, and whether they log in (SASL)."
+        "PLAINTEXT",
+        description="Whether connections to Kafka are encrypted (SSL), and whether they log in (SASL).",
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        "PLAIN", description="How to log in."
+        "PLAIN", description="The SASL mechanism of the login."
     )
-    sasl_username: str | None = Field(None, description="Who logs in; SASL needs it.")
+    sasl_username: str | None = Field(None, description="The user; SASL needs it.")
     sasl_password: SecretStr | None = Field(None, description="The password; SASL needs it.")
     ssl_cafile: Path | None = Field(
-        None, description="A file of the certificates that are trusted, instead of the system's."
+        None, description="A file of trusted certificates, instead of those of the system."
     )
     ssl_certfile: Path | None = Field(
         None,
-        description="A file of the certificate to show to brokers that ask for one (PEM).",
+        description="A file of the client certificate (PEM), for brokers that ask for one.",
     )
     ssl_keyfile: Path | None = Field(
         None, description="A file of the certificate's private key, if that is not in `ssl_certfile`."
@@ -54,12 +55,12 @@ class Connection(BaseModel):
     allow_plaintext: bool = Field(
         False, description="Allow SASL_PLAINTEXT, which sends the password unencrypted."
     )
-    group: str = Field("llmvitals", description="The consumer groups are called GROUP-combine and so on.")
-    topic_prefix: str = Field("llm", description="The topics are called PREFIX.calls.v1 and so on.")
+    group: str = Field("llmvitals", description="The prefix of the consumer groups: GROUP-combine and so on.")
+    topic_prefix: str = Field("llm", description="The prefix of the topics: PREFIX.calls.v1 and so on.")
     publisher_validate: bool = Field(
         False,
-        description="Whether `llmvitals.Publisher` checks each call, and does not send one that the worker "
-        "could not read. For development.",
+        description="Whether `llmvitals.Publisher` checks each call, and does not send a call that the "
+        "worker could not read. For development.",
     )
 
     @classmethod

@@ -16,20 +16,23 @@ class GatewaySettings(BaseModel):
 
     gateway_host: str = Field(
         "127.0.0.1",
-        description="The address that `llmvitals gateway` listens on; any but this machine's own needs "
-        "gateway_token or gateway_tls_ca.",
+        description="The address that `llmvitals gateway` listens on; an address that other machines "
+        "can reach needs gateway_token or gateway_tls_ca.",
     )
-    gateway_port: int = Field(OTLP_PORT, ge=0, le=65_535, description="Its port. 0: any free port.")
+    gateway_port: int = Field(
+        OTLP_PORT, ge=0, le=65_535, description="The port of the gateway. 0: any free port."
+    )
     gateway_token: SecretStr | None = Field(
         None, description="The token that clients send: as Bearer token, password, or API key."
     )
     gateway_tls_cert: Path | None = Field(
-        None, description="The gateway's certificate (PEM, with its chain): it then speaks HTTPS only."
+        None, description="The gateway's certificate (PEM, with its chain); with it, only HTTPS works."
     )
     gateway_tls_key: Path | None = Field(None, description="The private key of this certificate (PEM).")
     gateway_tls_ca: Path | None = Field(
-        None, description="Certificates (PEM) of which one has to have signed a client's (mTLS)."
+        None,
+        description="Certificates (PEM); one of them has to have signed the client's certificate (mTLS).",
     )
     gateway_max_bytes: int = Field(
-        4_194_304, ge=1_024, description="The most bytes of a request's body, after decompression."
+        4_194_304, ge=1_024, description="The largest body of a request, in bytes, after decompression."
     )

@@ -104,40 +104,40 @@ class Settings(BaseSettings, GatewaySettings, Connection):
         (), description="The topics to read calls from; without it, PREFIX.calls.v1."
     )
     formats: dict[str, str] = Field(
-        {}, description="Topic → format of its records, where it is not to be recognised from the record."
+        {}, description="Topic → format of its records, if it should not be recognised from the record."
     )
     otlp_attributes: dict[str, list[str]] = Field(
         {},
-        description="Dimension (team, …, `tags.NAME`) → attributes of OpenTelemetry that hold it, of the "
-        "resource or the span; they come before the default ones.",
+        description="Dimension (team, …, `tags.NAME`) → attributes of OpenTelemetry, of the resource or the "
+        "span, that have its value; they take precedence over the default ones.",
     )
     max_record_bytes: int = Field(
-        262_144, ge=1_024, description="A larger call becomes a dead letter unread."
+        262_144, ge=1_024, description="The largest call in bytes; a larger one becomes a dead letter."
     )
     max_batch_bytes: int = Field(
         4_194_304,
         ge=1_024,
-        description="The same for a record of several calls: an array, or an OTLP export.",
+        description="The same for a record with several calls: an array, or an OTLP export.",
     )
     dead_letter_bodies: bool = Field(
-        False, description="Keep the bytes of the refused record, texts included, in the dead letter."
+        False, description="Whether the dead letter contains the bytes of the refused record, texts included."
     )
-    prices: Path | None = Field(None, description="A file of your own prices; they go first.")
-    listed_prices: Path | None = Field(None, description="LiteLLM's, by `llmvitals prices update`.")
+    prices: Path | None = Field(None, description="A file of your own prices, which take precedence.")
+    listed_prices: Path | None = Field(None, description="The file of `llmvitals prices update`.")
     plans: dict[str, Annotated[float, Field(ge=0, le=100_000)]] = Field(
         {},
         description="What a user of a flat-rate plan pays a month, in dollars, by agent or app, such as "
         '{"claude_code": 200}: `llmvitals audit` puts it beside the list price.',
     )
     embedding_scale: dict[str, Annotated[float, Field(ge=0.01, le=100)]] = Field(
-        {}, description="Embedding model → the distance that tells near from far; 1 fits most models."
+        {}, description="Embedding model → the distance of unlike vectors; 1 fits most models."
     )
 
     pane: Duration = Field(
-        "10s", description="The length of a pane: the event time that is added up at once."
+        "10s", description="The length of a pane, the smallest event time for which sums are kept."
     )
     disorder: Duration = Field(
-        "10s", description="A call this far behind the newest call of its partition is not late yet."
+        "10s", description="How much older than its partition's newest call a call may be without being late."
     )
     future: Duration = Field(
         "5m", description="A call that is further ahead of its Kafka time than this becomes a dead letter."
@@ -150,16 +150,16 @@ class Settings(BaseSettings, GatewaySettings, Connection):
     dedupe_ids: int = Field(
         10_000_000,
         ge=0,
-        description="The most ids of closed panes that are remembered for each source partition; beyond it, "
-        "the oldest are forgotten before the horizon.",
+        description="The most ids of closed panes that are kept for each source partition; above it, the "
+        "oldest are forgotten before the horizon.",
     )
     idle: Duration = Field(
         "15s", description="A partition without calls for this long no longer holds up the others."
     )
-    flush: Duration = Field("500ms", description="How often open panes are sent on for rules that read them.")
+    flush: Duration = Field("500ms", description="How often combine sends open panes that rules read.")
     checkpoint: Duration = Field("1s", description="How often a stage writes its checkpoint.")
     stall: Duration = Field(
-        "60s", description="A worker that has records to read and gets no further for this long ends."
+        "60s", description="A worker with records to read that makes no progress for this long ends."
     )
 
     views: tuple[ViewSetting, ...] = Field(
@@ -171,19 +171,19 @@ class Settings(BaseSettings, GatewaySettings, Connection):
     max_series: int = Field(
         20_000,
         ge=1,
-        description="The most series of a view in a day (and in a pane of a partition); the rest counts in "
-        "`_other`.",
+        description="The most series of a view in a day (and in a pane of a partition); the others are "
+        "counted in `_other`.",
     )
     max_watched: int = Field(
         200_000, ge=1, description="The same for views of sessions and users, which only rules read."
     )
     contributors: int = Field(
-        10, ge=0, le=100, description="How many top spenders of each kind are kept of a pane."
+        10, ge=0, le=100, description="How many top spenders of each kind are kept in a pane."
     )
 
     alerts: Path = Field(Path("alerts"), description="The folder of rules.")
     max_alert_age: Duration = Field(
-        "15m", description="An older alert waits until llmvitals has caught up with the log."
+        "15m", description="An alert older than this waits until llmvitals has caught up with the log."
     )
 
     text: Literal["off", "score"] = Field(
@@ -198,11 +198,11 @@ class Settings(BaseSettings, GatewaySettings, Connection):
         None, description="The address of the InfluxDB that metrics are written to: http://localhost:8086."
     )
     influx_token: SecretStr | None = Field(
-        None, description="Its token, which may read and write the bucket; InfluxDB 1.8: user:password."
+        None, description="A token that may read and write the bucket; InfluxDB 1.8: user:password."
     )
-    influx_org: str = Field("-", description="Its organization; InfluxDB 1.8 has none.")
+    influx_org: str = Field("-", description="The organization; InfluxDB 1.8 has none.")
     influx_bucket: str = Field(
-        "llmvitals", description="Its bucket; InfluxDB 1.8: database/retention policy."
+        "llmvitals", description="The bucket; InfluxDB 1.8: database/retention policy."
     )
     influx_timeout: Duration = Field("10s", description="How long a request to InfluxDB may take.")
 
@@ -214,12 +214,12 @@ class Settings(BaseSettings, GatewaySettings, Connection):
         description="An app-level token (xapp-…) with the scope connections:write, for the buttons.",
     )
     slack_channel: str | None = Field(
-        None, description="The channel of alerts whose rule and route name none; slack_token needs it."
+        None, description="The channel for alerts whose rule and route name none; slack_token needs it."
     )
     slack_approvers: tuple[Annotated[str, AfterValidator(_approver)], ...] = Field(
         (),
-        description="Who may approve a raise of a budget by a button: ids of users (U…) and of user groups "
-        "(S…; they need the scope usergroups:read). Empty: there is no such button.",
+        description="Who may approve a raise of a budget with a button: ids of users (U…) and of user groups "
+        "(S…; they need the scope usergroups:read). If it is empty, there is no such button.",
     )
     slack_webhook: SecretStr | None = Field(
         None, description="An incoming webhook instead of a bot: no edits, no threads, no buttons."
@@ -237,12 +237,12 @@ class Settings(BaseSettings, GatewaySettings, Connection):
         "from and to in ms since 1970.",
     )
 
-    health_host: str = Field("127.0.0.1", description="The address that /metrics, /livez and /readyz are on.")
+    health_host: str = Field("127.0.0.1", description="The address of /metrics, /livez and /readyz.")
     health_port: int = Field(
         9464,
         ge=0,
         le=65_535,
-        description="Their port for combine; merge, sink and score have the next ones. 0: any free port.",
+        description="Their port in combine; merge, sink and score use the next ports. 0: any free port.",
     )
     log_format: Literal["console", "json"] = Field("console", description="How log lines are written.")
 
