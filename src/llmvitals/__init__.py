@@ -1,4 +1,4 @@
-"""llmvitals listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.
+"""llmvitals reads LLM calls from Kafka and alerts when their cost, speed, safety or meaning goes wrong.
 
 `Publisher` sends calls from an application, `CallFields` is the type of a call, and `llmvitals.integrations`
 publishes the calls of libraries; `llmvitals.testing` has a fake Slack for tests. The distribution

@@ -37,15 +37,15 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Listens to LLM calls on Kafka and speaks up when money, speed, safety or meaning goes wrong.\n\n"
+    help="Reads LLM calls from Kafka and alerts when their cost, speed, safety or meaning goes wrong.\n\n"
     "Try it: `llmvitals demo`. On your own Kafka: `llmvitals topics apply`, then `llmvitals worker`.\n\n"
     f"Every setting is an environment variable `{PREFIX}NAME`, a line of `llmvitals.toml`, or "
     "`--set NAME=VALUE`; `llmvitals config show` lists them.",
 )
 alerts_group = typer.Typer(
     no_args_is_help=True,
-    help="Rules and alerts: check, test and backtest rules, and say what they can see; route, list, history "
-    "and report of alerts; send-test.",
+    help="Rules and alerts: check, test and backtest rules; show where alerts go, which fire now, and which "
+    "have fired; send a test alert.",
 )
 init.add(app)
 run.add(app)
@@ -78,7 +78,7 @@ def _settings(
         str | None, typer.Option(help="The addresses of Kafka: host:port, separated by commas.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A file of settings, instead of llmvitals.toml.")
+        Path | None, typer.Option(help="The file of settings, instead of llmvitals.toml.")
     ] = None,
     given: Annotated[
         list[str] | None,

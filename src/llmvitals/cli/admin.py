@@ -22,7 +22,7 @@ config = typer.Typer(no_args_is_help=True, help="Show the settings.")
 
 @topics.command()
 def check() -> None:
-    """Check the files of declared topics; needs no broker."""
+    """Check the files that declare the topics, without a broker."""
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     declared = topics_.load(settings_.load())
@@ -33,7 +33,7 @@ def check() -> None:
 
 @topics.command()
 def plan() -> None:
-    """Show what `apply` would change on the broker. The exit code is 0 in any case."""
+    """Show what `apply` would change on the broker. The exit code is always 0."""
     from llmvitals import topics as topics_  # noqa: PLC0415
 
     typer.echo(str(asyncio.run(topics_.plan(settings_.load()))))
@@ -43,9 +43,9 @@ def plan() -> None:
 def apply(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")] = False,
 ) -> None:
-    """Show the difference, ask, then create topics, add partitions and change settings. Never deletes.
+    """Show the difference, ask, then create topics, add partitions and change settings; never delete.
 
-    The exit code is 1 if the answer is no, or there is none; then nothing was changed.
+    The exit code is 1 if the answer is not yes; then nothing was changed.
     """
     from llmvitals import topics as topics_  # noqa: PLC0415
 
@@ -99,7 +99,7 @@ def _shown(value: object) -> object:
 
 
 def doctor() -> None:
-    """Check everything the worker needs: rules, Kafka, stores, Slack, clock. Says what to do about problems.
+    """Check Kafka, topics, stores, prices, Slack, rules and clock, and say how to fix problems.
 
     The exit code is 1 if a check fails.
     """

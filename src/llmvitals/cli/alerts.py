@@ -33,7 +33,7 @@ _FIELDS: Final = (
 
 
 def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False) -> None:
-    """Show the alerts that fire now: since when, how severe, where they were sent, who looks after them."""
+    """Show the alerts that fire now: since when, how severe, where they were sent, who acknowledged them."""
     entries = list(asyncio.run(read_topic(settings_.load(), Topic.INCIDENTS, decode)))
     alerts = {case.alert.episode: case.alert for case in cases(entries)}
     rows = sorted(_firing_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
@@ -93,7 +93,7 @@ def _state(incident: Incident | None) -> str:
 
 
 def backtest(
-    since: Annotated[str, typer.Option(help="Read calls that are at most this old (7d) from Kafka.")] = "7d",
+    since: Annotated[str, typer.Option(help="Read calls from Kafka that are at most this old.")] = "7d",
     file: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Read calls from a file instead; .gz works, - is stdin."),
@@ -104,7 +104,7 @@ def backtest(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show what alerts rules would have raised on past calls. Nothing is stored, and nobody is notified.
+    """Show which alerts the rules would have raised on past calls. Nothing is stored, nobody is notified.
 
     The calls go through the worker's own stages, so a rule fires here if it would have fired there.
     """
@@ -129,7 +129,7 @@ def backtest(
 
 
 def history(
-    since: Annotated[str, typer.Option(help="How far back (7d), or a time.")] = "7d",
+    since: Annotated[str, typer.Option(help="How far back (7d), or a time (2026-11-24T00:00:00Z).")] = "7d",
     rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
@@ -151,11 +151,11 @@ def history(
 
 
 def report(
-    since: Annotated[str, typer.Option(help="How far back (30d), or a time.")] = "30d",
-    timezone: Annotated[str, typer.Option(help="The time zone of nights, such as Europe/Berlin.")] = "UTC",
+    since: Annotated[str, typer.Option(help="How far back (30d), or a time (2026-11-24T00:00:00Z).")] = "30d",
+    timezone: Annotated[str, typer.Option(help="The time zone that decides when it is night.")] = "UTC",
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show how the rules have done: alerts a week, times to acknowledge and resolve, flaps, and advice.
+    """Show how well the rules have done: alerts a week, times to acknowledge and resolve, flaps, and advice.
 
     It reads the store (`llm_alerts`, `llm_calls`), which does not know the limits that a rule had before.
     """

@@ -74,7 +74,7 @@ def replay(
     ],
     until: Annotated[
         str | None,
-        typer.Option(help="Let time pass after the last call: 20m, or up to 2026-11-24T00:00:00Z."),
+        typer.Option(help="Let time pass after the last call: for 20m, or until 2026-11-24T00:00:00Z."),
     ] = None,
     messages: Annotated[
         bool, typer.Option("--messages", help="Print the messages that people would get, and nothing else.")
@@ -84,8 +84,8 @@ def replay(
 ) -> None:
     """Run files of events through the worker's stages, without Kafka: print sums, series and alerts.
 
-    Time ends with the last call, unless --until says otherwise. Nothing is stored and nobody is notified.
-    Events that can't be read are counted as dead letters by reason; the exit code is 0 nevertheless.
+    Time ends with the last call, or with --until. Nothing is stored and nobody is notified.
+    Events that can't be read are counted as dead letters by reason; the exit code is still 0.
     """
     from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
     from llmvitals.cli.tables.data import print_messages, print_outcome  # noqa: PLC0415
@@ -105,9 +105,7 @@ def replay(
 def query(
     metric: Annotated[
         str,
-        typer.Option(
-            help="cost, error_share, latency_p95, score.NAME_mean, drift_statistic, canary_effect, …"
-        ),
+        typer.Option(help="The metric: cost, error_share, latency_p95, score.NAME_mean, drift_statistic, …"),
     ] = "cost",
     by: Annotated[str, typer.Option(help="Dimensions of a view, comma-separated: team; app,model")] = "",
     view: Annotated[str | None, typer.Option(help="The name of a view, instead of --by.")] = None,

@@ -26,14 +26,17 @@ if TYPE_CHECKING:
 EARLIER: Final = 300 * 1_000_000
 """How long (µs) a call may lie in Kafka before the end that its own clock gives."""
 
-baseline = typer.Typer(no_args_is_help=True, help="The references that drift is measured against.")
+baseline = typer.Typer(no_args_is_help=True, help="Show, create and accept the references of drift rules.")
 
 Name = Annotated[str, typer.Argument(metavar="RULE", help="A rule of kind drift.")]
 
-drift = typer.Typer(no_args_is_help=True, help="How far the meaning of calls has moved: show, baseline.")
-canary = typer.Typer(no_args_is_help=True, help="New versions compared with old ones: show.")
+drift = typer.Typer(
+    no_args_is_help=True,
+    help="Show how far the content of calls has changed, and manage the references of drift rules.",
+)
+canary = typer.Typer(no_args_is_help=True, help="Compare new versions with old ones.")
 
-Since = Annotated[str, typer.Option(help="How far back (24h), or a time.")]
+Since = Annotated[str, typer.Option(help="How far back (24h), or a time (2026-11-24T00:00:00Z).")]
 OnlyRule = Annotated[str | None, typer.Option(help="Only this rule.")]
 Png = Annotated[Path | None, typer.Option(metavar="FILE", help="Draw a PNG file; needs llmvitals[charts].")]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON list of objects.")]
@@ -43,10 +46,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print a JSON list of objects
 def create(
     rule: Name,
     since: Annotated[
-        str, typer.Option("--from", help="Learn from calls since this long ago (7d), or since a time.")
+        str,
+        typer.Option("--from", help="The start of the calls to learn from: how far back (7d), or a time."),
     ] = "7d",
     until: Annotated[
-        str, typer.Option("--to", help="The end of these calls, written as --from; 0s is now.")
+        str, typer.Option("--to", help="The end of these calls, in the form of --from; 0s is now.")
     ] = "0s",
     dry: Annotated[bool, typer.Option("--dry-run", help="Learn and print, but change nothing.")] = False,
 ) -> None:
@@ -73,7 +77,7 @@ def create(
 def show(
     rule: Annotated[str | None, typer.Option(help="Only this rule.")] = None,
     where: Where = None,
-    since: Annotated[str, typer.Option(help="How far back (1h), or a time.")] = "1h",
+    since: Annotated[str, typer.Option(help="How far back (1h), or a time (2026-11-24T00:00:00Z).")] = "1h",
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """Show the newest references: age, calls, overdispersion, and the drift statistic against them."""
@@ -86,7 +90,7 @@ def show(
 
 @baseline.command()
 def accept(rule: Name, where: Where = None) -> None:
-    """Accept what a series is now as normal: forget its reference, and learn a new one."""
+    """Accept the present calls of a series as normal: forget its reference, and learn a new one."""
     from llmvitals.cli.tables import drift as tables  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import drift as report  # noqa: PLC0415 - nor this
     from llmvitals.store.registry import configured  # noqa: PLC0415 - nor this
@@ -201,7 +205,7 @@ def show_drift(
     *,
     as_json: Json = False,
 ) -> None:
-    """Draw how far each series is from its reference over time; an alert begins at 1."""
+    """Draw the distance of each series from its reference over time; an alert fires at 1."""
     from llmvitals.cli.tables.drift import print_charts  # noqa: PLC0415 - other commands don't need it
     from llmvitals.report import picture  # noqa: PLC0415 - nor this
 

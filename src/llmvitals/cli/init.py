@@ -18,10 +18,11 @@ SHORTEST: Final = 6 * HOUR
 
 def init(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Where to; default: the folder of the settings.")
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="The folder to write to; default: that of the settings."),
     ] = None,
     calls_per_day: Annotated[
-        float | None, typer.Option(min=1, metavar="N", help="The calls of a weekday, about.")
+        float | None, typer.Option(min=1, metavar="N", help="About how many calls a weekday has.")
     ] = None,
     measured: Annotated[
         str | None,
@@ -29,11 +30,11 @@ def init(
             "--from", metavar="FILE", help="Count the calls of a file of events instead; - for stdin."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
     """Write the starter rules with their tests: a set for thousands of calls a day, or one for hundreds.
 
-    Without --calls-per-day and --from it asks. Fewer than 1,000 calls a day get the small set.
+    Without --calls-per-day and --from the command asks. Below 1,000 calls a day it writes the small set.
     """
     from llmvitals.rules.starter_set import SMALL, starter_set  # noqa: PLC0415 - other commands don't need it
 

@@ -18,23 +18,27 @@ if TYPE_CHECKING:
 def power(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="Files of calls, a JSON object a line (- is stdin; .gz)."),
+        typer.Argument(
+            metavar="[FILE]...", help="Files of calls, a JSON object on each line; .gz works, - is stdin."
+        ),
     ] = None,
     rules: RulesOption = None,
     calls: Annotated[
         int | None,
-        typer.Option(min=1, max=10_000_000, help="Without files: a series has so many calls a day."),
+        typer.Option(min=1, max=10_000_000, help="Without files: the calls of a series in a day."),
     ] = None,
     base: Annotated[
-        str, typer.Option(help="Without files: the usual share of whatever a rule counts, such as errors.")
+        str, typer.Option(help="Without files: the usual share of what a rule counts, such as errors.")
     ] = "2%",
-    series: Annotated[int, typer.Option(min=1, help="Without files: so many series share a promise.")] = 10,
+    series: Annotated[
+        int, typer.Option(min=1, help="Without files: how many series share the allowed false alarms.")
+    ] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
-    """Say which changes rules would find: the smallest one within a day, and within a week.
+    """Show the smallest change that each rule would find within a day, and within a week.
 
-    Calls are read from files, as they lie on Kafka, and nothing is stored; the more days they span, the
-    better. Or --calls says how many there are a day. A rule that can't see a change of 30 % says so.
+    It reads calls from files, as they are on Kafka; the more days they span, the better. Or give the number
+    of calls with --calls. Nothing is stored. A rule that would not find a change of 30 % is marked.
     """
     from llmvitals.backtest import power as past  # noqa: PLC0415 - other commands don't need it
     from llmvitals.cli.tables.power import print_power  # noqa: PLC0415 - nor this

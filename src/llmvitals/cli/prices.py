@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 group = typer.Typer(
     no_args_is_help=True,
-    help="Prices of models: where a price comes from, what a file changes, and newer lists.\n\n"
+    help="Show, check, compare and update the prices of models.\n\n"
     "A model's price is that of your own file (`LLMVITALS_PRICES`), else that of genai-prices, else that of "
     "LiteLLM's price file.",
 )
@@ -32,10 +32,12 @@ group = typer.Typer(
 @group.command()
 def show(
     model: Annotated[str, typer.Argument(help="A model as calls name it: gpt-4o, vertex_ai/gemini-2.5-pro.")],
-    provider: Annotated[str | None, typer.Option(help="The provider, if the model does not tell it.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="The provider, if the model's name does not contain it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the present price of a model, and the list that it is from.
+    """Show the present price of a model, and the list that it comes from.
 
     The exit code is 1 if the model is unknown; then the nearest known one is named.
     """
@@ -69,7 +71,7 @@ def check(
         Path | None, typer.Argument(help="A price file; default: that of LLMVITALS_PRICES.")
     ] = None,
 ) -> None:
-    """Check a price file, and warn of prices that are a hundred times off.
+    """Check a price file, and warn of prices that are about a hundred times too high or too low.
 
     The exit code is 2 if the file is wrong. Warnings leave it at 0.
     """
@@ -90,7 +92,7 @@ def check(
 def diff(
     file: Annotated[Path, typer.Argument(help="A price file.")],
     against: Annotated[
-        Path | None, typer.Argument(metavar="OLD", help="An older one; default: the prices in use.")
+        Path | None, typer.Argument(metavar="OLD", help="An older price file; default: the prices in use.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
@@ -126,10 +128,10 @@ def update(
     ] = SOURCE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what changes, and write nothing.")] = False,
 ) -> None:
-    """Fetch LiteLLM's newest price file for the models that genai-prices does not know.
+    """Download LiteLLM's newest price file for the models that genai-prices does not know.
 
-    It is written to the file of LLMVITALS_LISTED_PRICES, else over the list that is shipped. Workers read it
-    when they start.
+    It is written to the file of LLMVITALS_LISTED_PRICES, or else over the shipped list. Workers read it when
+    they start.
     """
     from llmvitals.price import litellm  # noqa: PLC0415 - other commands don't need it
 

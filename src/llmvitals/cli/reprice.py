@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llmvitals.audit.past import PastCalls
     from llmvitals.settings import Settings
 
-Since = Annotated[str, typer.Option(help="Read calls that are at most this old (7d) from Kafka.")]
+Since = Annotated[str, typer.Option(help="Read calls from Kafka that are at most this old.")]
 File = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Read calls from a file instead; .gz works, - is stdin."),
@@ -31,15 +31,15 @@ def reprice(
     since: Since = "7d",
     file: File = None,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Price calls anew whose cost was given with them.")
+        bool, typer.Option("--recompute", help="Also price the calls that came with a cost.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Show what other prices would have made of past calls, by team, model and day. Nothing is stored.
+    """Show what past calls would cost under other prices, by team, model and day. Nothing is stored.
 
     `llmvitals reprice --since 30d --prices new.toml`
 
-    Costs that came with a call stay, unless --recompute is given. What was stored stays in any case.
+    Costs that came with a call stay, unless --recompute is given. Stored points never change.
     """
     from llmvitals.audit.past import PastCalls  # noqa: PLC0415 - other commands don't need it
     from llmvitals.audit.reprice import Repricing  # noqa: PLC0415 - nor this
@@ -66,22 +66,23 @@ def audit(
         typer.Option(
             "--bill",
             metavar="FILE",
-            help="What OpenAI's or Anthropic's usage or cost API answers, by day and model; may be repeated.",
+            help="An answer of OpenAI's or Anthropic's usage or cost API, by day and model; may be repeated.",
         ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(min=0, max=100, help="How far calls and bill may be apart, in percent.")
+        float, typer.Option(min=0, max=100, help="The allowed difference between calls and bill, in percent.")
     ] = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
-    """Check past calls: ids that are missing or came twice, calls without usage, given against listed costs.
+    """Check past calls: missing and duplicate ids, calls without usage, given costs against list prices.
 
     `llmvitals audit --since 30d --bill openai_usage.json --bill openai_costs.json`
 
-    Bills are compared for whole days (UTC) since then, and up to yesterday; of a file of calls, for all days.
-    With the setting `plans`, the list price of the calls under flat-rate plans stands beside what those cost.
+    Bills are compared for the whole days (UTC) from --since to yesterday; with --file, for all days of the
+    file. With the setting `plans`, the list price of calls under flat-rate plans is compared with that of the
+    plans.
 
-    The exit code is 1 if numbered ids are missing, or if a bill and the calls are further apart than the
+    The exit code is 1 if numbered ids are missing, or if a bill and the calls differ by more than the
     tolerance.
     """
     from llmvitals.audit import exports  # noqa: PLC0415 - other commands don't need it

@@ -31,14 +31,16 @@ def route(
     labels: Where = None,
     rules: RulesOption = None,
     at: Annotated[
-        str, typer.Option(help="When, for mute times: 2026-11-24T03:00:00Z, or how long ago; default: now.")
+        str,
+        typer.Option(help="The time for mute times: 2026-11-24T03:00:00Z, or how long ago; default: now."),
     ] = "0s",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Say where an alert with these labels goes, and why; without labels: all routes.
+    """Show where an alert with these labels goes, and why; without labels: all routes.
 
     `llmvitals alerts route team=search severity=critical`. Labels are those of the alert, and `rule`, `kind`
-    and `severity`; a rule brings its own. Labels that no alert has are named.
+    and `severity`; with `rule`, those of that rule are added. The command warns of labels that no
+    alert has.
     """
     from llmvitals.cli.tables.route import print_routes, print_way  # noqa: PLC0415 - others don't need it
     from llmvitals.console import console as terminal  # noqa: PLC0415 - nor this

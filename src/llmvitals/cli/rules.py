@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[FOLDER|FILE]...", help="Folders or files, *_test.yaml too; default: the setting's folder."
+        metavar="[FOLDER|FILE]...",
+        help="Folders or files, *_test.yaml too; default: the folder of the settings.",
     ),
 ]
 Folder = Annotated[
-    Path | None, typer.Argument(metavar="[FOLDER|FILE]", help="The rules; default: the setting's folder.")
+    Path | None,
+    typer.Argument(metavar="[FOLDER|FILE]", help="The rules; default: the folder of the settings."),
 ]
 DEFAULT: Final = "(default)"
 
@@ -84,9 +86,9 @@ def check(
     rules: RulesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check rule files. Every error is printed with its place and what to write instead.
+    """Check rule files; print each error with its place and what to write instead.
 
-    A single file is checked beside the others of its folder; only what is wrong in itself is told. The exit
+    A single file is checked together with the others of its folder; only its own errors are printed. The exit
     code is 2 if there is an error. Warnings do not change it.
     """
     settings = settings_.load()
@@ -148,12 +150,13 @@ def run_tests(
     folder: Folder = None,
     rules: RulesOption = None,
     run: Annotated[str, typer.Option(help="Run only tests whose name contains this text.")] = "",
-    require_coverage: Annotated[bool, typer.Option(help="Fail when a rule has no test.")] = False,
+    require_coverage: Annotated[bool, typer.Option(help="Fail if a rule has no test.")] = False,
 ) -> None:
-    """Run the tests beside the rules (`*_test.yaml`): calls go in, alerts are compared.
+    """Run the tests beside the rules (`*_test.yaml`): they give calls and compare the alerts.
 
-    Of a file of rules, the tests in NAME_test.yaml; of a file of tests, those in it. Prints the differences,
-    and the rules that no test expects to fire. The exit code is 1 if a test fails, 2 if a file is wrong.
+    For a file of rules it runs the tests in NAME_test.yaml; for a file of tests, these. It prints the
+    differences and the rules that no test expects to fire. The exit code is 1 if a test fails, 2 if a file is
+    wrong.
     """
     from llmvitals.rules.engine import load_engine  # noqa: PLC0415 - other commands don't need it
     from llmvitals.ruletest import Runner, load_tests  # noqa: PLC0415 - nor this

@@ -32,14 +32,14 @@ class StageName(StrEnum):
 
 def worker(
     stage: Annotated[
-        StageName, typer.Option(help="Run one stage only, to scale it by itself.")
+        StageName, typer.Option(help="Run only this stage, so that you can scale the stages separately.")
     ] = StageName.ALL,
 ) -> None:
     """Run the stages on Kafka until SIGTERM or Ctrl-C.
 
-    combine sums up calls, merge makes metrics and alerts of the sums, sink writes to stores and notifies;
-    score, if scorers are set, scores texts. Without --stage, a process of each is started and watched; when
-    one ends, all end with its exit code.
+    combine sums up calls, merge makes metrics and alerts from the sums, sink writes to stores and notifies;
+    score scores texts, if scorers are set. Without --stage, the command starts one process for each stage and
+    watches them; when one ends, all end with its exit code.
     """
     settings = settings_.load()
     logs.configure(settings)
@@ -63,10 +63,10 @@ def demo(
     seconds: Annotated[int, typer.Option(min=20, max=3_600, help="How long to play traffic.")] = 120,
     plain: Annotated[bool, typer.Option(help="Print lines instead of a live screen.")] = False,
 ) -> None:
-    """Play the traffic of a small company with three incidents, on a real Kafka that is started for it.
+    """Play the traffic of a small company with three incidents, on a real Kafka that it starts.
 
-    Ten minutes of a real trace take a minute. If Kafka can't be fetched, the same stages run in this process.
-    With LLMVITALS_BROKERS or --brokers it runs on your Kafka.
+    Ten minutes of a real trace take a minute. If Kafka can't be downloaded, the same stages run in this
+    process. With LLMVITALS_BROKERS or --brokers the demo runs on your Kafka.
     """
     from llmvitals.local.demo import play  # noqa: PLC0415
 

@@ -95,9 +95,9 @@ def add_silence(
         bool, typer.Option(help="Also let calls through that a budget's verdict blocks.")
     ] = False,
 ) -> None:
-    """Mute alerts that match all matchers. They go on, and are sent afterwards if they still fire.
+    """Mute the alerts that match all matchers. Alerts that still fire afterwards are sent.
 
-    Labels are those of the alert, and `rule`, `kind` and `severity`.
+    Matchers compare the labels of the alert, and `rule`, `kind` and `severity`.
     """
     wanted, length = _matchers(matchers or []), _length(last)
     now = _now()
@@ -116,10 +116,10 @@ def add_silence(
 
 @silence.command("list")
 def list_silences(
-    ended: Annotated[bool, typer.Option(help="Those too that ended in the last days.")] = False,
+    ended: Annotated[bool, typer.Option(help="Also show those that ended in the last days.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
-    """Show the silences, those that end first at the top."""
+    """Show the silences; those that end first come first."""
     now = _now()
     found = asyncio.run(_silences(settings_.load()))
     rows = sorted((s for s in found if ended or s.ends > now), key=lambda s: (s.ends, s.id))

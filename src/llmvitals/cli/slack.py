@@ -29,21 +29,25 @@ _VALUES: Final[dict[str, tuple[float, float]]] = {"share": (0.12, 0.1), "ms": (6
 
 
 def send_test(
-    rule: Annotated[str | None, typer.Option(help="As this rule would; default: the first one.")] = None,
-    channel: Annotated[str | None, typer.Option(help="To this channel, past the routes.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="The rule whose alert is sent; default: the first one.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Send to this channel, whatever the routes say.")
+    ] = None,
     severity: Annotated[
-        str | None, typer.Option(help="With this severity, on which routes may turn.")
+        str | None, typer.Option(help="The severity of the alert, which routes may match.")
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE: a label of its series; repeat it.")
+        list[str] | None, typer.Option(help="NAME=VALUE: a label of the series; may be repeated.")
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print where it would go and what it would say; send nothing.")
     ] = False,
 ) -> None:
-    """Send a sample alert on the way that a real one would take, and say what Slack answered.
+    """Send a sample alert along the route of a real one, and print what Slack answers.
 
-    It is posted, then edited to resolved and answered in its thread. Exit code 1 when it does not get there.
+    It is posted, edited to resolved, and gets a reply in its thread. The exit code is 1 if that fails.
     """
     # Other commands don't need these, and start sooner without.
     from llmvitals.incidents.group import grouped  # noqa: PLC0415

@@ -34,13 +34,13 @@ News = tuple[bytes, Verdict | None]
 
 
 def verdicts(
-    rule: Annotated[str, typer.Option(help="Of this rule only.")] = "",
+    rule: Annotated[str, typer.Option(help="Only this rule.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    follow: Annotated[bool, typer.Option(help="Go on, and print what changes, until stopped.")] = False,
+    follow: Annotated[bool, typer.Option(help="Keep running, and print each change.")] = False,
 ) -> None:
-    """Show verdicts: who is blocked or warned because of a budget, and until when.
+    """Show the verdicts of budgets: who is blocked or warned, and until when.
 
-    Series that are not in the list may call.
+    Series that are not listed may call.
     """
     asyncio.run(_show(settings_.load(), rule, as_json=as_json, follow=follow))
 
