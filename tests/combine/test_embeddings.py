@@ -22,7 +22,7 @@ from llmvitals.combine import CombinePlan
 from llmvitals.record.log import Logged
 from llmvitals.record.view import Condition, View
 from llmvitals.record.vitals import Vitals, merged
-from llmvitals.sketch.moments import MOST, SAMPLE, Meaning, Moments, merge_meaning
+from llmvitals.sketch.moments import MOST, SAMPLE, SOURCE, Meaning, Moments, merge_meaning
 from llmvitals.sketch.random_features import FEATURES, key, space
 
 VIEWS = (
@@ -62,6 +62,7 @@ def calls(draw: Any, *, most: int = 40, copies: bool = True) -> list[dict[str, A
             "model": "gpt",
             "app": draw(st.sampled_from(["a", "b"])),
             "operation": draw(st.sampled_from(["chat", "embedding", "evaluation"])),
+            **draw(st.sampled_from([{}, {"user": "u1"}, {"user": "u2", "session": "s1"}, {"session": "s1"}])),
         }
         given_ = draw(st.none() | embeddings)
         found.append(event if given_ is None else event | {"embedding": given_})
@@ -72,8 +73,13 @@ def logged(events: Sequence[dict[str, Any]]) -> list[Logged]:
     return [Logged(place, event["ts"], json.dumps(event).encode()) for place, event in enumerate(events)]
 
 
-def rank(name: str) -> int:
-    """A hash of an id, with Python's integers."""
+def rank(name: str, source: str) -> int:
+    """A hash of an id, but for the bits that tell the source."""
+    return hashed(name) & ~SOURCE | hashed(source) & SOURCE
+
+
+def hashed(name: str) -> int:
+    """With Python's integers."""
     mask = 2**64 - 1
     z = crc32(name.encode()) * 0x9E3779B97F4A7C15 & mask
     z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
@@ -101,14 +107,19 @@ def naive(events: Sequence[dict[str, Any]]) -> dict[tuple[str, int], Meaning]:
         images = space(len(vector)).images(vector[None, :])
         if images.usable[0]:
             name = key(event["embedding"]["model"], len(vector))
-            sums[event["app"], pane][name].append((event["id"], images.x[0], images.z[0]))
+            source = event.get("session") or event.get("user") or event["id"]
+            sums[event["app"], pane][name].append((event["id"], source, images.x[0], images.z[0]))
     return {
         place: {
             name: Moments.of(
                 len(found),
-                np.sum([x for _, x, _ in found], axis=0, dtype=np.int64),
-                np.sum([z for _, _, z in found], axis=0, dtype=np.int64),
-                tuple(sorted({(rank(who), who, x.astype("<i2").tobytes()) for who, x, _ in found})[:SAMPLE]),
+                np.sum([x for _, _, x, _ in found], axis=0, dtype=np.int64),
+                np.sum([z for _, _, _, z in found], axis=0, dtype=np.int64),
+                tuple(
+                    sorted(
+                        {(rank(who, source), who, x.astype("<i2").tobytes()) for who, source, x, _ in found}
+                    )[:SAMPLE]
+                ),
             )
             for name, found in sorted(spaces.items())[:MOST]
         }
@@ -255,7 +266,7 @@ def test_thousands_of_calls_and_models_are_what_they_are_one_by_one():
             assert np.array_equal(x, images.x.sum(axis=0, dtype=np.int64))
             assert np.array_equal(z, images.z.sum(axis=0, dtype=np.int64))
             least = sorted(
-                (rank(event["id"]), event["trace_id"], row.astype("<i2").tobytes())
+                (rank(event["id"], event["id"]), event["trace_id"], row.astype("<i2").tobytes())
                 for event, row in zip(own, images.x, strict=True)
             )[:SAMPLE]
             assert moments.sample == tuple(least)

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from llmvitals.record.vitals import Vitals
-from llmvitals.sketch.moments import Moments, least
+from llmvitals.sketch.moments import SOURCE, Moments, least
 from llmvitals.sketch.random_features import Images, key, space
 
 WIDTH = 48
@@ -28,12 +28,17 @@ def images() -> tuple[Images, np.ndarray]:
     return space(WIDTH).images(vectors.astype(np.float32)), topic
 
 
-def moments(rows: np.ndarray, name: str = "t") -> Moments:
-    """Of calls with the vectors of these rows; their trace ids are `name-row-place`."""
+def moments(rows: np.ndarray, name: str = "t", alone: int = 0) -> Moments:
+    """Of calls with the vectors of these rows; their trace ids are `name-row-place`.
+
+    alone: so many of them are of one source, each other one is of its own.
+    """
     found, _ = images()
+    ranks = [crc32(f"{name} {place}".encode()) * (SOURCE + 2) for place in range(len(rows))]
+    ranks[:alone] = [rank & ~SOURCE for rank in ranks[:alone]]
     sample = least(
-        (crc32(f"{name} {place}".encode()), f"{name}-{row}-{place}", found.x[row].astype("<i2").tobytes())
-        for place, row in enumerate(rows.tolist())
+        (rank, f"{name}-{row}-{place}", found.x[row].astype("<i2").tobytes())
+        for place, (rank, row) in enumerate(zip(ranks, rows.tolist(), strict=True))
     )
     x, z = found.x[rows].sum(axis=0, dtype="<i8"), found.z[rows].sum(axis=0, dtype="<i8")
     return Moments(len(rows), x.tobytes(), z.tobytes(), sample)
@@ -61,6 +66,6 @@ def closer(rows: np.ndarray, share: float) -> Vitals:
     return Vitals(meaning={SPACE: Moments(len(rows), *(each.tobytes() for each in sums))})
 
 
-def about(rows: np.ndarray, name: str = "t", model: str = SPACE) -> Vitals:
+def about(rows: np.ndarray, name: str = "t", model: str = SPACE, alone: int = 0) -> Vitals:
     """A pane."""
-    return Vitals(meaning={model: moments(rows, name)})
+    return Vitals(meaning={model: moments(rows, name, alone)})

@@ -72,6 +72,14 @@ class Columns:
     scores: MultiValued
     embedded: MultiValued
 
+    @property
+    def sources(self) -> Sequence[str]:
+        """Who makes each call: its session, else its user, else the call itself."""
+        users, sessions, *_ = self.contributors
+        return [
+            session or user or name for session, user, name in zip(sessions, users, self.ids, strict=True)
+        ]
+
     def take(self, places: Ints) -> Columns:
         """Only the calls at these places, in this order."""
         at = places.tolist()

@@ -13,6 +13,7 @@ from llmvitals.combine.codes import Codes, clean
 from llmvitals.combine.multi_valued import NOTHING, MultiValued, stretches
 from llmvitals.record.call import Call, packed
 from llmvitals.record.view import UNKNOWN
+from llmvitals.sketch.moments import SOURCE
 from llmvitals.sketch.random_features import DEFAULT, key, space
 
 Ints = NDArray[np.int64]
@@ -82,10 +83,12 @@ class EmbeddingReader:
         self._scales = scales
         self._known = _KnownSpaces(self)
 
-    def read(self, column: MultiValued, ids: Sequence[str]) -> tuple[Embeddings, Ints]:
+    def read(
+        self, column: MultiValued, ids: Sequence[str], sources: Sequence[str]
+    ) -> tuple[Embeddings, Ints]:
         """Read a column. Returns the usable vectors and the places of calls whose vector is unusable.
 
-        ids: of all calls.
+        ids, sources: of all calls; see moments.SampledVector.
         """
         embeddings = column.names.tolist()
         numbers = [packed(embedding) for embedding in embeddings]
@@ -105,7 +108,8 @@ class EmbeddingReader:
             unusable.append(calls[~usable])
             calls = calls[usable]
             if len(calls):
-                ranks = _ranks([ids[place] for place in calls.tolist()])
+                places = calls.tolist()
+                ranks = _ranks([ids[place] for place in places], [sources[place] for place in places])
                 x = x if usable.all() else x[usable]
                 vectors[kind] = Vectors(calls, ranks, np.array(spaces, np.int64)[usable], x)
         return vectors, np.concatenate(unusable)
@@ -168,9 +172,14 @@ def _order(moved: Ints) -> Ints:
     return kept[np.argsort(moved[kept], kind="stable")]
 
 
-def _ranks(ids: Sequence[str]) -> Ints:
-    """Hash each id to 63 bits: CRC-32, mixed as in splitmix64."""
-    z = np.array([crc32(name.encode("utf-8", "replace")) for name in ids], np.uint64)
+def _ranks(ids: Sequence[str], sources: Sequence[str]) -> Ints:
+    """The ranks of calls: see moments.SampledVector."""
+    return _hashes(ids) & ~SOURCE | _hashes(sources) & SOURCE
+
+
+def _hashes(names: Sequence[str]) -> Ints:
+    """Hash each name to 63 bits: CRC-32, mixed as in splitmix64."""
+    z = np.array([crc32(name.encode("utf-8", "replace")) for name in names], np.uint64)
     z *= np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         z = (z ^ (z >> np.uint64(shift))) * np.uint64(factor)

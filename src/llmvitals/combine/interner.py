@@ -113,7 +113,7 @@ class Interner:
         if not len(columns.embedded.places):
             return {}
         copies = np.flatnonzero(matrix[SUM["duplicates"]])
-        embedded, unusable = self.vectors.read(columns.embedded.without(copies), columns.ids)
+        embedded, unusable = self.vectors.read(columns.embedded.without(copies), columns.ids, columns.sources)
         matrix[SUM["unscored_calls"], unusable] = 1
         for vectors in embedded.values():
             matrix[SUM["embedded_calls"], vectors.places] = 1

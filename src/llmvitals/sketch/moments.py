@@ -34,8 +34,12 @@ MOST: Final = 4
 
 _KINDS: Final = {"<i2": 16, "<i4": 32, "<i8": 64}
 
+SOURCE: Final = 0xFFFF
+"""The bits of a rank that are a hash of the call's source: its session, else its user, else its id."""
+
 SampledVector = tuple[int, str, bytes]
-"""A vector of the sample: its rank (64 bits), its trace id, x as little-endian int16."""
+"""A vector of the sample: its rank (63 bits, a hash of the id but for SOURCE), its trace id, x as
+little-endian int16."""
 
 
 class Moments(msgspec.Struct, frozen=True, array_like=True):

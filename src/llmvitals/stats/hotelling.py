@@ -43,12 +43,12 @@ def packed(memory: Memory) -> dict[str, Any]:
     }
 
 
-def radius(calls: int, white: Floats) -> float:
+def radius(calls: float, white: Floats) -> float:
     """The cube root of a single minute's T², against an exact reference."""
     return float(np.cbrt(calls * float(white @ white)))
 
 
-def remember(memory: Memory, calls: int, white: Floats, cap: float, *, unsure: float = 0.0) -> None:
+def remember(memory: Memory, calls: float, white: Floats, cap: float, *, unsure: float = 0.0) -> None:
     """Add a minute. A radius above the cap is reduced to it, so that a single minute raises no alarm.
 
     unsure: what the mean that it is compared with adds to 1/N, if it is known from fewer calls. D = Σ aᵢnᵢ

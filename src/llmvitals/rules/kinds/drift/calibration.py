@@ -91,7 +91,7 @@ def capped(radii: list[float]) -> float:
     return max(float(np.median(radii)), LEAST)
 
 
-def record(state: dict[str, Any], calls: int, white: Floats, reference: int) -> None:
+def record(state: dict[str, Any], calls: float, white: Floats, reference: int) -> None:
     """Add an ordinary minute. State: "cap"; then "memory", see hotelling, and that of add_roots."""
     memory = opened(state.setdefault("memory", {}))
     remember(memory, calls, white, state["cap"])

@@ -30,11 +30,12 @@ APART: Final = 5 * MINUTE
 
 
 class SampledCall(NamedTuple):
-    """A call: trace id; x as int8 of any length; event time of its minute's end, µs."""
+    """A call: trace id; x as int8 of any length; event time of its minute's end, µs; source: see moments."""
 
     trace: str
     x: bytes
     at: int
+    source: int = 0
 
 
 class Distinct(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from llmvitals.rules.kinds.drift import second_limits
+from llmvitals.rules.kinds.drift import second_limits, sources
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
@@ -65,7 +65,8 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
-    looks = step.looks(seen if reference.distinct_calls else None)
+    weight = sources.weight(step.crowding, reference.crowding)
+    looks = step.looks(seen if reference.distinct_calls else None, weight)
     known = _known(state, reference, step.hour, looks)
     found = _compared(state, reference, step.hour, looks) if known else []
     if novelty and head and seen:
@@ -123,7 +124,7 @@ def _added(total: tuple[int, bytes], look: Look) -> list[Any]:
 
 def _compared(
     state: dict[str, Any], reference: Reference, hour: int, looks: Looks
-) -> list[tuple[int, Calibration, int, Floats, int, float]]:
+) -> list[tuple[int, Calibration, float, Floats, int, float]]:
     """Of TOPICS, SHAPE and ALIKE: calibration, calls, whitened mean, calls of the reference, and `unsure`."""
     (calls, x), (count, z) = looks
     topics, shape = reference.topics, reference.shape

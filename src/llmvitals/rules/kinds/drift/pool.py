@@ -8,10 +8,11 @@ import msgspec
 
 from llmvitals.rules.condition import minute
 from llmvitals.rules.kinds.drift.calls import MOST, SampledCall
+from llmvitals.rules.kinds.drift.sources import crowding
 from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.witness import small
 from llmvitals.sketch.moments import MOST as SPACES
-from llmvitals.sketch.moments import Meaning, Moments, merge_meaning
+from llmvitals.sketch.moments import SOURCE, Meaning, Moments, merge_meaning
 from llmvitals.window import FOREVER
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None
         sampled = state.setdefault("sampled", {})
         for space, moments in meaning.items():
             calls = sampled.setdefault(space, [])
-            calls += [[(pane + 1) * length, trace, x] for _, trace, x in moments.sample]
+            calls += [[(pane + 1) * length, trace, x, rank & SOURCE] for rank, trace, x in moments.sample]
             del calls[:-MOST]
         state.setdefault("pool", []).append(meaning)
         state["wake"] = minute.last(pane, length)
@@ -37,7 +38,7 @@ def add(state: dict[str, Any], meaning: Meaning, pane: int, length: int) -> None
 def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str, Step] | None:
     """The space that has `least` vectors at the end of this pane, if the pane ends a minute with vectors.
 
-    State: "merge", until `pack`: so many panes of the pool are minutes that are over.
+    State: "merge", until `pack`: so many panes of the pool are minutes that are over; "sources": see sources.
     """
     if pane != state.get("wake"):
         return None
@@ -50,10 +51,16 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         return None
     state.pop("merge", None)
     parts = [{space: part[space]} for part in map(_moments, state.pop("pool")) if space in part]
-    sampled = small(state.pop("sampled", {}).get(space, ()))
-    calls = tuple([SampledCall(trace, x, at) for at, trace, x in sampled])
-    made = Step((pane + 1) * length, state.pop("minutes"), merge_meaning(parts)[space], calls)
-    return space, made
+    sampled = state.pop("sampled", {}).get(space, ())
+    calls = tuple(
+        [
+            SampledCall(trace, x, at, *call[3:])
+            for call, (at, trace, x) in zip(sampled, small([call[:3] for call in sampled]), strict=True)
+        ]
+    )
+    end, minutes = (pane + 1) * length, state.pop("minutes")
+    crowded = crowding(state, calls, minutes)
+    return space, Step(end, minutes, merge_meaning(parts)[space], calls, crowded)
 
 
 def pack(state: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     its mean. minutes: of calls that the limits rest on; 0 in older references. hours: those of the week that
     were learned; b"" if less than a day was, as no hour is better known then. distinct_calls: those of the
     mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums. joint: the calibration of
-    topics and unusual as one vector, if both look at distinct calls.
+    topics and unusual as one vector, if both look at distinct calls. crowding: the usual one, see sources; 0
+    in older references.
     """
 
     version: int
@@ -55,6 +56,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     hours: bytes = b""
     distinct_calls: int = 0
     joint: Calibration | None = None
+    crowding: float = 0.0
 
     def pack(self) -> bytes:
         """Msgpack, about 80 kB for vectors of 256 numbers."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.calls import Distinct, SampledCall
     from llmvitals.sketch.moments import Moments
 
-Look = tuple[int, NDArray[np.float64]]
-"""Calls, and the mean of their vectors (d)."""
+Look = tuple[float, NDArray[np.float64]]
+"""What its calls weigh, and the mean of their vectors (d)."""
 Looks = tuple[Look, Look]
 """Of x and of z."""
 
@@ -23,21 +23,25 @@ Looks = tuple[Look, Look]
 class Step(NamedTuple):
     """One or more minutes that are read at once.
 
-    end: event time, µs. minutes: how many. calls: those whose whole vectors are known.
+    end: event time, µs. minutes: how many. calls: those whose whole vectors are known. crowding: see sources.
     """
 
     end: int
     minutes: int
     moments: Moments
     calls: tuple[SampledCall, ...] = ()
+    crowding: float = 1.0
 
     @property
     def hour(self) -> int:
         """Of the week."""
         return weekly.hour(self.end)
 
-    def looks(self, seen: Distinct | None) -> Looks:
-        """The number of calls and the means, of x and of z; of x of the distinct calls if they are given."""
+    def looks(self, seen: Distinct | None, weight: float = 1) -> Looks:
+        """What the calls weigh and the means, of x and of z; of x of the distinct calls if they are given.
+
+        weight: of a single call.
+        """
         count, (x, z) = self.moments.count, self.moments.sums()
-        topics = (count, x / (count * NORM)) if seen is None else (len(seen.x), seen.mean)
-        return topics, (count, z / (count * UNIT))
+        topics = (weight * count, x / (count * NORM)) if seen is None else (weight * len(seen.x), seen.mean)
+        return topics, (weight * count, z / (count * UNIT))

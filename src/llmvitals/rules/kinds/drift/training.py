@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from llmvitals.rules.kinds.drift import calibration, unusual
+from llmvitals.rules.kinds.drift import calibration, sources, unusual
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
 from llmvitals.rules.kinds.drift.reference import KEPT, VERSION, Head, Reference
 from llmvitals.rules.kinds.drift.witness import small
@@ -54,8 +54,8 @@ class Learner:
 
     length: minutes of event time that it takes; see SHARES. patient: take longer where calls are few.
     State, {} at first: "part"; "minutes", "steps" and "count" (calls) of it; "learned": all minutes; "end":
-    of the last step; "seen": see weekly_profile; "distinct": whether `topics` looks at distinct calls; then
-    what each part gathers.
+    of the last step; "crowding": see sources; "seen": see weekly_profile; "distinct": whether `topics` looks
+    at distinct calls; then what each part gathers.
     """
 
     length: int
@@ -84,7 +84,7 @@ class Learner:
     def _gather(self, state: dict[str, Any], part: int, step: Step) -> None:
         passed, seen = self._count(state, step), unusual.distinct_calls(state, step)
         unusual.learn(state, part, step, seen)
-        looks = step.looks(seen if state.get("distinct") else None)
+        looks = step.looks(seen if state.get("distinct") else None, self._weight(state, part, step))
         if 0 < part <= MEAN:
             self._mean(state, step, looks, seen)
         elif part == CAP:
@@ -93,6 +93,13 @@ class Learner:
         elif part == LIMITS:
             self._limit(state, step, looks, seen)
             self._close_block(state, passed)
+
+    def _weight(self, state: dict[str, Any], part: int, step: Step) -> float:
+        """What each call of the step weighs."""
+        if part >= CAP:
+            return sources.weight(step.crowding, sources.usual(state))
+        sources.learn(state, step.crowding)
+        return 1
 
     def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         """Add to the means of x, of z, and of x of the distinct calls."""
@@ -189,6 +196,7 @@ class Learner:
             state["seen"] if self.length >= DAY // MINUTE else b"",
             state["heads"][0]["calls"] if state["distinct"] else 0,
             both,
+            sources.usual(state),
         )
 
 
@@ -213,7 +221,7 @@ def _whitening(head: dict[str, Any]) -> Whitening:
     return msgspec.msgpack.decode(head["whitening"], type=Whitening)
 
 
-def _whites(state: dict[str, Any], step: Step, looks: Looks) -> list[tuple[int, axes.Floats]]:
+def _whites(state: dict[str, Any], step: Step, looks: Looks) -> list[tuple[float, axes.Floats]]:
     """The calls and the whitened means of a step. It also adds up the overdispersion."""
     topics = _whitening(state["heads"][0])
     (calls, now), (count, shape) = looks

@@ -78,7 +78,7 @@ def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty |
     return _novelty(found["novelty"]), made, head["calls"]
 
 
-def add_mean(head: dict[str, Any], calls: int, mean: NDArray[np.float64], kept: int = axes.KEPT) -> None:
+def add_mean(head: dict[str, Any], calls: float, mean: NDArray[np.float64], kept: int = axes.KEPT) -> None:
     """Add to a mean, and to the scatter of √n·mean about it (as it was before: Welford's update).
 
     State, {} at first: "calls", "mean"; and see stats.axes.

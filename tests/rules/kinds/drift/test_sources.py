@@ -1,0 +1,118 @@
+"""Drift and who makes the calls: one user's burst is no drift, the same calls of many users are."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversation import about, images, talk
+from llmvitals.rules.kinds.drift import sources
+from llmvitals.rules.kinds.drift.baseline import reference_of
+from llmvitals.rules.kinds.drift.calls import SampledCall
+from llmvitals.rules.kinds.drift.reference import unpacked
+from llmvitals.rules.kinds.drift.spec import Drift
+from llmvitals.window import SECOND
+
+RULE = Drift(learn="6h", series=1)
+LEARN = 360
+PANE = 10 * SECOND
+CALLS = 5
+"""Of a pane."""
+ONE_BY_ONE, ALL_OF_ONE = 0, CALLS
+
+
+def fed(state: dict, seed: int, start: int, count: int, *, burst: int = 0, alone: int = 0) -> list:
+    """Minutes of six panes. burst: so many calls of a pane are about one topic; alone: of one source."""
+    rng, detector, said = np.random.default_rng(seed), RULE.detector(PANE, ()), []
+    (about_one,) = np.nonzero(images()[1] == 3)
+    for pane in range(6 * start, 6 * (start + count)):
+        rows = talk(rng, CALLS)
+        rows[:burst] = rng.choice(about_one, burst)
+        said += detector.take(state, pane, about(rows, f"{seed}.{pane}", alone=alone))
+    return [reading for reading in said if reading.stands]
+
+
+def learned(alone: int) -> bytes:
+    state: dict = {}
+    fed(state, 1, 0, LEARN, alone=alone)
+    assert reference_of(state)
+    return msgspec.msgpack.encode(state)
+
+
+@pytest.fixture(scope="module")
+def of_many() -> bytes:
+    """The packed state of a detector whose calls are each of a source of its own."""
+    return learned(ONE_BY_ONE)
+
+
+@pytest.fixture(scope="module")
+def of_one() -> bytes:
+    """The same, of calls that all have one source, such as the only user of an API."""
+    return learned(ALL_OF_ONE)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_burst_of_one_user_is_no_drift_and_of_many_is(of_many, seed):
+    """Half an hour in which three of five calls are about one known topic."""
+    verdicts = {}
+    for alone in (3, ONE_BY_ONE):
+        state = msgspec.msgpack.decode(of_many)
+        fed(state, 10 + seed, LEARN, 30)
+        readings = fed(state, 20 + seed, LEARN + 30, 30, burst=3, alone=alone)
+        verdicts[alone] = {reading.verdict for reading in readings}
+    assert "breach" not in verdicts[3]
+    assert "breach" in verdicts[ONE_BY_ONE]
+
+
+def test_where_one_user_makes_all_calls_a_change_is_still_found(of_one):
+    state = msgspec.msgpack.decode(of_one)
+    assert unpacked(reference_of(state)).crowding > 100
+    quiet = fed(state, 31, LEARN, 30, alone=ALL_OF_ONE)
+    changed = fed(state, 32, LEARN + 30, 30, burst=3, alone=ALL_OF_ONE)
+    assert "breach" not in {reading.verdict for reading in quiet}
+    assert "breach" in {reading.verdict for reading in changed}
+
+
+def test_a_reference_that_does_not_know_its_sources_weighs_all_calls_alike(of_many):
+    state = msgspec.msgpack.decode(of_many)
+    reference = unpacked(state["reference"])
+    state["reference"] = msgspec.structs.replace(reference, crowding=0.0).pack()
+    readings = fed(state, 40, LEARN, 30, burst=3, alone=3)
+    assert "breach" in {reading.verdict for reading in readings}
+
+
+def calls(by_source: list[int]) -> list[SampledCall]:
+    """Calls of sources that have made so many each."""
+    return [SampledCall("", b"", 0, source) for source, count in enumerate(by_source) for _ in range(count)]
+
+
+@given(st.lists(st.lists(st.integers(0, 8), max_size=8), max_size=8), st.floats(1, 100))
+def test_a_step_is_at_least_as_crowded_as_by_itself_and_no_call_weighs_more_than_one(steps, usual):
+    state: dict = {}
+    for each in map(calls, steps):
+        crowded = sources.crowding(state, each, 1)
+        assert crowded >= sources.crowding({}, each, 1) >= 1
+        assert 0 < sources.weight(crowded, usual) <= 1
+    assert len(state.get("sources", ())) <= 64
+
+
+def test_a_source_is_heavier_the_more_it_calls_and_is_forgotten_in_hours():
+    state: dict = {}
+    assert sources.crowding(state, calls([20]), 1) == 20
+    assert sources.crowding(state, calls([20]), 1) == pytest.approx(40, rel=0.01)
+    assert sources.crowding(state, calls([10, *[1] * 10]), 1) == pytest.approx(25, rel=0.05)
+    assert sources.crowding(state, [], 1) == 1
+    assert sources.crowding(state, calls([1] * 20), 600) == pytest.approx(1, rel=0.01)
+
+
+def test_what_is_usual_is_learned_and_a_burst_counts_for_little():
+    state: dict = {}
+    for crowded in [2.0] * 95 + [200.0] * 5:
+        sources.learn(state, crowded)
+    assert sources.usual(state) == pytest.approx(2, rel=0.3)
+    assert sources.weight(1.5, sources.usual(state)) == 1
+    assert sources.weight(200.0, sources.usual(state)) < 0.02
+    assert sources.weight(200.0, sources.usual({})) == 1
