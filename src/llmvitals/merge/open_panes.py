@@ -40,7 +40,7 @@ class _Part:
         return found
 
     def vitals(self, row: int) -> Vitals:
-        return next(self.rows.take(np.array([row])).vitals())
+        return next(self.rows.part(row, row + 1).vitals())
 
     def _added(self, names: _Names) -> list[int]:
         columns = [self.rows.sums[:, SUM[name]].tolist() for name in names if name != TOOL_CALLS]
