@@ -168,7 +168,9 @@ class OpenPaneCache:
 
     def matter(self, bucket: Bucket, keys: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """Those series about whose open panes the rules may have something to say."""
-        return {key for key in keys & self._suspects if not self._small(bucket, key, self._series[key])}
+        # Not `keys & suspects`: a set that was large once takes long to be looked through.
+        suspects = self._suspects
+        return {key for key in keys if key in suspects and not self._small(bucket, key, self._series[key])}
 
     def hold(self, bucket: Bucket, key: bytes, floor: int) -> bool:
         """Whether panes of a series that close may be held; if so, those below the floor are dropped here."""
