@@ -156,7 +156,7 @@ class MergePlan:
     views: dict[str, View]
     contributors: int = 10
     engine: Rules = field(default_factory=NoRules)
-    buckets: int = 64
+    buckets: int = 32
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
