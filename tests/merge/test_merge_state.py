@@ -56,8 +56,8 @@ class Spending:
     def absorb(self, *_: Any, **__: Any) -> None:
         raise AssertionError("it is never quiet")
 
-    def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
-        return {(): 0}  # it is asked about every open pane
+    def headroom(self, *_: Any) -> tuple[dict[tuple[str, ...], int], range]:
+        return {(): 0}, range(0)  # it is asked about every open pane
 
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         del state, floor

@@ -48,8 +48,8 @@ class Diary:
     def absorb(self, *_: Any, **__: Any) -> None:
         raise AssertionError("it is never quiet")
 
-    def headroom(self, *_: Any) -> dict[tuple[str, ...], int]:
-        return {}
+    def headroom(self, *_: Any) -> tuple[dict[tuple[str, ...], int], range]:
+        return {}, range(0)
 
     def resolve_removed(self, state: dict[str, Any], floor: int) -> list[Alert]:
         return []

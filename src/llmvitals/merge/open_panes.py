@@ -40,7 +40,7 @@ class _Part:
         return found
 
     def vitals(self, row: int) -> Vitals:
-        return next(self.rows.take(np.array([row])).vitals())
+        return next(self.rows.part(row, row + 1).vitals())
 
     def _added(self, names: _Names) -> list[int]:
         columns = [self.rows.sums[:, SUM[name]].tolist() for name in names if name != TOOL_CALLS]
@@ -83,13 +83,15 @@ class _Series:
     """The open panes of a series.
 
     newest: pane and source → the newest row. left: what the open panes may hold in addition until they
-    matter, by what rules limit; None: it has to be counted again. rules: state["rules"] at the time at which
-    `left` was counted. quiet: whether closed panes change nothing either, see Rules.quiet. summed:
-    pane → the versions that it was summed from, and the sum.
+    matter, by what rules limit; None: it has to be counted again. settled: panes that don't count towards
+    that, as their rules have said everything. rules: state["rules"] at the time at which `left` was counted.
+    quiet: whether closed panes change nothing either, see Rules.quiet. summed: pane → the versions that it
+    was summed from, and the sum.
     """
 
     newest: dict[tuple[int, str], _Newest] = field(default_factory=dict)
     left: dict[_Names, int] | None = None
+    settled: range = range(0)
     rules: object = None
     quiet: bool = False
     summed: dict[int, tuple[tuple[int, ...], Vitals]] = field(default_factory=dict)
@@ -136,7 +138,7 @@ class OpenPaneCache:
             if (left := series.left) is None:
                 self._suspects.add(key)
                 continue
-            for names in left:
+            for names in left if pane not in series.settled else ():
                 more = new.amounts(names)[row]
                 left[names] -= more if known is None else more - known[0].amounts(names)[known[1]]
                 if left[names] <= 0:
@@ -166,7 +168,9 @@ class OpenPaneCache:
 
     def matter(self, bucket: Bucket, keys: AbstractSet[bytes]) -> AbstractSet[bytes]:
         """Those series about whose open panes the rules may have something to say."""
-        return {key for key in keys & self._suspects if not self._small(bucket, key, self._series[key])}
+        # Not `keys & suspects`: a set that was large once takes long to be looked through.
+        suspects = self._suspects
+        return {key for key in keys if key in suspects and not self._small(bucket, key, self._series[key])}
 
     def hold(self, bucket: Bucket, key: bytes, floor: int) -> bool:
         """Whether panes of a series that close may be held; if so, those below the floor are dropped here."""
@@ -203,11 +207,13 @@ class OpenPaneCache:
     def _count(self, bucket: Bucket, key: bytes, series: _Series) -> None:
         """Count what is left from the beginning."""
         state: dict[str, Any] = bucket.rule_states.get(key, {})
-        least = self._plan.engine.headroom(*series_of(key), state)
-        slots = [packed for keys in bucket.apart.values() for _, packed in keys.get(key, {}).values()]
-        series.rules, series.left = state.get("rules"), {}
+        least, settled = self._plan.engine.headroom(*series_of(key), state)
+        series.rules, series.left, series.settled = state.get("rules"), {}, settled
+        rows = [newest for (pane, _), newest in series.newest.items() if pane not in settled]
+        apart = [keys.get(key, {}) for pane, keys in bucket.apart.items() if pane not in settled]
+        slots = [packed for each in apart for _, packed in each.values()]
         for names, amount in least.items():
-            held = sum(part.amounts(names)[row] for part, row in series.newest.values())
+            held = sum(part.amounts(names)[row] for part, row in rows)
             series.left[names] = amount - held - sum(packed_amount(packed, names) for packed in slots)
         series.quiet = series.small and self._plan.engine.quiet(*series_of(key), state)
 

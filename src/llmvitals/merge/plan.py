@@ -35,11 +35,11 @@ class Rules(Protocol):
 
     def headroom(
         self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
-    ) -> dict[tuple[str, ...], int]:
+    ) -> tuple[dict[tuple[str, ...], int], range]:
         """The least amounts of open panes, all together, with which they have to be passed to `advance`.
 
-        Names of sums (see vitals.packed_amount) → their amount. It holds as long as state["rules"] is the
-        same object. {}: open panes change nothing.
+        Names of sums (see vitals.packed_amount) → their amount, without that of the panes in the range. It
+        holds as long as state["rules"] is the same object. {}: open panes change nothing.
         """
 
     def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
@@ -101,9 +101,9 @@ class NoRules:
 
     def headroom(
         self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
-    ) -> dict[tuple[str, ...], int]:
+    ) -> tuple[dict[tuple[str, ...], int], range]:
         del view, series, state
-        return {}
+        return {}, range(0)
 
     def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
         del view, series, state
@@ -156,7 +156,7 @@ class MergePlan:
     views: dict[str, View]
     contributors: int = 10
     engine: Rules = field(default_factory=NoRules)
-    buckets: int = 64
+    buckets: int = 32
     rounds: int = 60
     inputs: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)

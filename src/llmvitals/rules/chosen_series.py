@@ -45,9 +45,9 @@ class ChosenSeries(RuleEngine):
 
     def headroom(
         self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
-    ) -> dict[tuple[str, ...], int]:
+    ) -> tuple[dict[tuple[str, ...], int], range]:
         """Open panes of the other series change nothing."""
-        return super().headroom(view, series, state) if series in self._chosen[view] else {}
+        return super().headroom(view, series, state) if series in self._chosen[view] else ({}, range(0))
 
     def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
         """The other series have no state, so there is nothing to absorb."""

@@ -124,24 +124,27 @@ class RuleEngine:
 
     def headroom(
         self, view: str, series: tuple[str, ...], state: Mapping[str, Any]
-    ) -> dict[tuple[str, ...], int]:
+    ) -> tuple[dict[tuple[str, ...], int], range]:
         """The least amounts of open panes of a series that have to be passed to `advance`; see Detector.
 
-        It holds as long as state["rules"] is the same object, and once `advance` has seen the state. {}:
-        none have to be.
+        The panes in the range don't count. It holds as long as state["rules"] is the same object, and once
+        `advance` has seen the state. {}: none have to be.
         """
         if OTHER in series:
-            return {}
+            return {}, range(0)
         entries, binders = state.get("rules", {}), self._binders(view, series)
         if not entries.keys() <= {binder.rule.name for binder in binders}:
-            return {(): 0}  # The alerts of a rule that was replaced have to resolve.
+            return {(): 0}, range(0)  # The alerts of a rule that was replaced have to resolve.
         least: dict[tuple[str, ...], int] = {}
+        settled = list[range]()
         for binder in binders:
             if binder.rule.condition.eager:
                 bound = binder.bind(series, entries.get(binder.rule.name))
                 for names, amount in bound.detector.headroom(bound.seen).items():
                     least[names] = min(amount, least.get(names, amount))
-        return least
+                settled.append(bound.detector.settled(bound.seen))
+        begins, ends = [panes.start for panes in settled], [panes.stop for panes in settled]
+        return least, range(max(begins, default=0), min(ends, default=0))
 
     def quiet(self, view: str, series: tuple[str, ...], state: Mapping[str, Any]) -> bool:
         """Whether `advance` returns nothing as long as all amounts stay below `headroom`.

@@ -63,6 +63,14 @@ class Detector(Protocol):
         del state
         return {}
 
+    def settled(self, state: dict[str, Any]) -> range:
+        """Panes about which `peek` has nothing more to say: `headroom` counts what is in the others.
+
+        By default none.
+        """
+        del state
+        return range(0)
+
     def quiet(self, state: dict[str, Any]) -> bool:
         """Whether closed panes, too, give no reading as long as all amounts stay below `headroom`.
 

@@ -99,6 +99,15 @@ class Calendar:
                 left[names] = min(amount, left[names])
         return left
 
+    def settled(self, state: dict[str, Any]) -> range:
+        """The panes of the newest period, once all of its thresholds are reported."""
+        if not state:
+            return range(0)
+        begin, (end, spent, _, reported, *_) = max(state.items(), key=lambda item: int(item[0]))
+        if self.thresholds.headroom(reported, spent):
+            return range(0)
+        return range(int(begin) // self.pane, end // self.pane)
+
     def quiet(self, state: dict[str, Any]) -> bool:
         """Whether no alert fires in any period, and none is shown."""
         reports = [self.thresholds.fresh, *(entry[3] for entry in state.values())]

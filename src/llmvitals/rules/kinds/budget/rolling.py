@@ -104,6 +104,11 @@ class Rolling:
         spent = state["sum"][0][0] if "sum" in state else 0
         return self.thresholds.headroom(state.get("told", self.thresholds.fresh), spent)
 
+    def settled(self, state: dict[str, Any]) -> range:
+        """None."""
+        del state
+        return range(0)
+
     def quiet(self, state: dict[str, Any]) -> bool:
         """Whether no alert fires, and the balance is not shown."""
         return self.thresholds.quiet(state.get("told", self.thresholds.fresh))

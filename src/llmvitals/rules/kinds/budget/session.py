@@ -83,6 +83,11 @@ class SessionBudget:
         """What is left until the next threshold."""
         return self.thresholds.headroom(state.get("told", self.thresholds.fresh), state.get("spent", 0))
 
+    def settled(self, state: dict[str, Any]) -> range:
+        """None."""
+        del state
+        return range(0)
+
     def quiet(self, state: dict[str, Any]) -> bool:
         """Whether no alert fires, and the balance is not shown."""
         return self.thresholds.quiet(state.get("told", self.thresholds.fresh))
