@@ -54,7 +54,7 @@ def fill(rate: int, *, with_responses: bool) -> tuple[SeenIds, Clock, list[str],
         placed = clock.advance(times, times, np.arange(calls, calls + len(ids)))
         calls += len(ids)
         begun = time.process_time()
-        seen.duplicates(ids, responses, placed)
+        seen.duplicates(ids, responses, [None] * len(ids), placed)
         seen.seal(clock.lowest_open(calls))
         seen.forget(clock.lowest_open(calls))
         spent += time.process_time() - begun
@@ -66,7 +66,7 @@ def late(seen: SeenIds, clock: Clock, ids: list[str]) -> float:
     times = np.full(len(ids), START)
     placed = clock.advance(times, times + HOUR, np.arange(10**9, 10**9 + len(ids)))
     begun = time.process_time()
-    seen.duplicates(ids, [None] * len(ids), placed)
+    seen.duplicates(ids, [None] * len(ids), [None] * len(ids), placed)
     return (time.process_time() - begun) / len(ids) * 1e6
 
 

@@ -76,7 +76,9 @@ def _of_score(cells: tuple[np.ndarray, np.ndarray]) -> tuple[int, int]:
 @settings(max_examples=30)
 @given(st.lists(events, max_size=20), st.integers(0, 20))
 def test_partitions_add_up_to_the_same_bytes(calls, cut):
-    calls = [{**call, "id": f"c{number}", "response_id": ""} for number, call in enumerate(calls)]
+    calls = [
+        {**call, "id": f"c{number}", "response_id": "", "span_id": ""} for number, call in enumerate(calls)
+    ]
     whole, left, right = sent(calls), sent(calls[:cut], "calls/1"), sent(calls[cut:], "calls/2")
     for series, arm in whole.items():
         parts = merged([part[series] for part in (left, right) if series in part])

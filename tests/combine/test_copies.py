@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from brute import PANE, SECOND, START, event, keep, logged, plan, stage, summed
+from brute import PANE, SECOND, START, Brute, event, keep, logged, plan, stage, summed
 from cluster import Cluster
 from llmvitals.combine import Combine, CombinePlan
 from llmvitals.errors import StateLost
@@ -212,6 +213,96 @@ def test_a_server_that_gives_all_answers_one_id_loses_no_call() -> None:
         for turn in (0, 1)
     ]
     assert counted(take(stage(), *pairs)) == Counter(applied=300, duplicate=300)
+
+
+# Spans within each other
+
+
+def nested(number: int, seconds: float, parent: int = 0, **more: Any) -> tuple[int, dict[str, Any]]:
+    """A call that a span told of, without a response id."""
+    said = {
+        "trace_id": "t",
+        "span_id": f"s{number}",
+        "latency_ms": 1_000,
+        "input_tokens": 5,
+        "instrumentor": "i",
+    }
+    return at(number, seconds, **said | ({"parent_id": f"s{parent}"} if parent else {}) | more)
+
+
+OUTER, MIDDLE, INNER = nested(1, 5), nested(2, 4.9, 1), nested(3, 4.8, 2)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations((OUTER, MIDDLE, INNER))))
+def test_spans_right_within_each_other_are_one_call_in_nearly_any_order(order: Any) -> None:
+    """Where the innermost and the outermost come first, nothing tells that they are one until it is too late."""
+    calls = 2 if order[2] is MIDDLE else 1
+    assert counted(take(stage(), *order)) == Counter(applied=calls, duplicate=3 - calls)
+
+
+@pytest.mark.parametrize("order", [(OUTER, MIDDLE), (MIDDLE, OUTER)])
+@pytest.mark.parametrize("arrives", [0, 30, 1_200])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_span_and_the_one_around_it_are_one_call_also_after_a_restart(
+    order: Any, arrives: float, restarts: bool
+) -> None:
+    made = plan(dedupe_us=HOUR)
+    log = [order[0], *([at(9, 5 + arrives)] if arrives else [])]
+    one = take(stage(made), *log)
+    if restarts:
+        saved = one.snapshot()
+        one = stage(made, saved.parts)
+        take(one, *log[saved.offset :])
+    take(one, later(order[1], 5 + arrives))
+    assert counted(one) == Counter(applied=len(log), duplicate=1)
+
+
+def test_attempts_within_one_call_all_count() -> None:
+    attempts = [nested(number, 4 + number / 10, 1, status="error") for number in (2, 3, 4)]
+    assert counted(take(stage(), *attempts, OUTER)) == Counter(applied=3, duplicate=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (nested(2, 4.9, 1, operation="embedding"), OUTER),
+        (nested(1, 5, operation="tool", tools=[{"name": "a"}]), nested(2, 4.9, 1)),
+        (nested(1, 5, operation="tool", tools=[{"name": "a"}]),
+         nested(2, 4.9, 1, operation="tool", tools=[{"name": "b"}])),
+        (nested(2, 4.9, 1, trace_id="other"), OUTER),
+        (nested(1, 5, input_tokens=None), MIDDLE),  # else its tokens would be lost
+        (nested(2, 4.9, 1, cache_hit=True), OUTER),
+        (nested(2, 4.9, 9), nested(3, 4.9, 9)),  # two calls of one agent
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_span_around_a_call_counts(first: Any, second: Any) -> None:
+    assert counted(take(stage(plan(dedupe_us=HOUR)), first, second)) == Counter(applied=2)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_spans_by_chance_in_any_batches_and_after_a_restart(seed: int) -> None:
+    chance = random.Random(seed)
+    made = plan(dedupe_us=HOUR)
+    log = [
+        nested(
+            number, chance.uniform(0, 40), trace_id=chance.choice("ab"), span_id=chance.choice("1234"),
+            parent_id=chance.choice("1234"), latency_ms=chance.choice((0, 500, 30_000)),
+            input_tokens=chance.choice((None, 5)), status=chance.choice(("ok", "error")),
+            response_id=chance.choice(("", "r")), instrumentor=chance.choice(("one", "two")),
+        )
+        for number in range(30)
+    ]  # fmt: skip
+    log.sort(key=lambda call: call[0] + chance.randrange(8 * SECOND))
+    want = Brute(made).take(logged(log, 0)).counters
+    one, stop = stage(made), chance.randrange(len(log))
+    while one.next < stop:
+        take(one, *log[one.next : min(one.next + chance.randrange(1, 9), stop)])
+    saved = one.snapshot()
+    heir = take(stage(made, saved.parts), *log[saved.offset : stop])
+    for reader in (one, heir):
+        take(reader, *log[stop:])
+    assert counted(one) == +Counter({name: want[name] for name in ("applied", "duplicate", "late")})
+    assert counted(heir) == counted(one)
 
 
 # Recordings

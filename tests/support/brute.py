@@ -214,10 +214,12 @@ class Brute:
         pane = max(time // PANE, low)
         oldest = self.oldest(low)
         known = range(max(time // PANE, oldest), pane + 1)
-        copy = any(event["id"] in self.ids[number] for number in known if number in self.ids)
+        again = copy = any(event["id"] in self.ids[number] for number in known if number in self.ids)
         self.ids[pane].add(event["id"])
-        if not copy and event.get("response_id") and model and not event.get("cache_hit"):
+        if not again and event.get("response_id") and model and not event.get("cache_hit"):
             copy = self.twin(event, time, pane, oldest)
+        if not again and event.get("span_id") and event.get("instrumentor") and not event.get("cache_hit"):
+            copy |= self.nested(event, time, pane, oldest)
         late = pane > time // PANE
         self.counters["duplicate" if copy else "applied"] += 1
         self.counters["late"] += late and not copy
@@ -247,6 +249,24 @@ class Brute:
         mine.append(Told(begun, time, by))
         del mine[:-8]
         return False
+
+    def nested(self, event: dict[str, Any], time: int, pane: int, oldest: int) -> bool:
+        """Whether the span right around this one or one right inside, of its kind, told of the call before."""
+        kind = event.get("operation", "chat")
+        if kind not in MODEL and kind not in ("tool", "retrieval"):
+            return False
+        kind = "chat" if kind == "completion" else kind
+        names = ",".join(tool["name"] for tool in event.get("tools", ())) if kind == "tool" else ""
+        first = max((time - round(event.get("latency_ms", 0) * 1_000) - SECOND) // PANE, oldest)
+        known = {name for number, ids in self.ids.items() if number >= first for name in ids}
+        trace = f"{kind}{names}/{event.get('trace_id')}/"
+        own, parent = trace + event["span_id"], trace + event["parent_id"] if event.get("parent_id") else ""
+        metered = event.get("input_tokens") is not None or event.get("output_tokens") is not None
+        stands = metered or event.get("status") == "error" or kind not in MODEL
+        inner, outer = f"<{own}" in known, bool(parent) and f">{parent}" in known
+        self.ids[pane] |= {f">{own}"} if stands and not inner else set()
+        self.ids[pane] |= {f"<{parent}"} if parent and not outer else set()
+        return inner or outer
 
     def add(self, view: View, at: tuple[int, int], event: dict[str, Any], is_: dict[str, bool]) -> None:
         """at: the pane, and the quarter of an hour of a late call or ON_TIME."""
@@ -465,7 +485,7 @@ events = st.fixed_dictionaries(
         "scores": st.dictionaries(st.sampled_from(["good", "judge", "kind"]) | st.integers(0, 40).map("s{}".format), st.integers(-64, 64).map(lambda n: n / 64), max_size=5),
         "key": st.just("k"), "prompt_name": st.sampled_from(["p", "q", ""]), "prompt_version": st.sampled_from(["v1", "v2"]),
         "response_id": st.sampled_from(["r1", "r2", ""]), "instrumentor": st.sampled_from(["one", "two"]),
-        "trace_id": st.sampled_from(["t1", "t2"]), "tags": st.fixed_dictionaries({}, optional={"region": st.sampled_from(["eu", "us"])}),
+        "trace_id": st.sampled_from(["t1", "t2"]), "span_id": st.sampled_from(["1", "2", "3"]), "parent_id": st.sampled_from(["1", "2", ""]), "tags": st.fixed_dictionaries({}, optional={"region": st.sampled_from(["eu", "us"])}),
     },
 )  # fmt: skip
 """A call's fields but for id and time; numbers are exact in binary, so that two ways of rounding agree."""

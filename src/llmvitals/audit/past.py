@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from llmvitals.combine.response_ids import response_reports
+from llmvitals.combine.response_ids import response_reports, span_links
 from llmvitals.errors import BadCall
 from llmvitals.ingest import decoder
 from llmvitals.record.call import ended
@@ -82,7 +82,12 @@ class PastCalls:
         self._ids.add(hash(call.id))
         if len(self._ids) == before:
             return Seen.DOUBLED
-        (report,) = response_reports([call])
+        (report,), (link,) = response_reports([call]), span_links([call])
+        if link:
+            is_told, names = link.told_by(lambda name: hash(name) in self._ids)
+            self._ids.update(map(hash, names))
+            if is_told:
+                return Seen.COPY
         if report is None:
             return Seen.NEW
         other = self._responses.setdefault(report.id, report)

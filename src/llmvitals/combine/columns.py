@@ -21,7 +21,7 @@ from llmvitals.combine.quality import (
     set_unscored,
     set_verdicts,
 )
-from llmvitals.combine.response_ids import ResponseReport, response_reports
+from llmvitals.combine.response_ids import ResponseReport, SpanLink, response_reports, span_links
 from llmvitals.price.cost import Costs, Reason
 from llmvitals.record.call import MODEL_OPERATIONS, Call, dimension
 from llmvitals.record.tokens import TokenColumns, token_columns
@@ -65,6 +65,7 @@ class Columns:
     counted: Flags
     ids: Sequence[str]
     responses: Sequence[ResponseReport | None]
+    links: Sequence[SpanLink | None]
     traces: Sequence[str]
     contributors: tuple[Sequence[Any], ...]
     dimensions: tuple[Sequence[str | None], ...]
@@ -88,6 +89,7 @@ class Columns:
             self.counted[places],
             [self.ids[i] for i in at],
             [self.responses[i] for i in at],
+            [self.links[i] for i in at],
             [self.traces[i] for i in at],
             tuple([[column[i] for i in at] for column in self.contributors]),
             tuple([[column[i] for i in at] for column in self.dimensions]),
@@ -124,6 +126,7 @@ def columns(calls: Sequence[Call], plan: CombinePlan) -> Columns:
         counted,
         ids,
         response_reports(calls),
+        span_links(calls),
         [trace or call_id for trace, call_id in zip(traces, ids, strict=True)],
         (
             [call.user for call in calls],

@@ -13,8 +13,9 @@ from llmvitals.combine.clock import Clock, Placed
 from llmvitals.combine.columns import Columns
 from llmvitals.combine.interner import CodedCalls, Interners
 from llmvitals.combine.pane import ON_TIME, Pane
+from llmvitals.combine.pane_ids import SealedIds
 from llmvitals.combine.plan import CombinePlan
-from llmvitals.combine.seen_ids import SealedIds, SeenIds
+from llmvitals.combine.seen_ids import SeenIds
 from llmvitals.sketch.counters import SUM
 from llmvitals.sketch.runs import run_starts
 from llmvitals.window import QUARTER_HOUR
@@ -65,7 +66,7 @@ class OpenPanes:
                 duplicates[places] = self.put(columns.take(places), placed.take(places)).duplicates
             return Placement(duplicates, late)
         self._create(placed)
-        duplicates = self.seen.duplicates(columns.ids, columns.responses, placed)
+        duplicates = self.seen.duplicates(columns.ids, columns.responses, columns.links, placed)
         vectors = columns.vectors
         late_calls = late & (vectors[SUM["calls"]] > 0) & ~duplicates
         vectors[SUM["late_calls"]] = late_calls

@@ -1,8 +1,11 @@
-"""The second identity of a call: the provider's response id, which several instrumentors may report."""
+"""What else tells calls apart than their ids: the provider's response id, and the span around a call.
+
+Several instrumentors may report one call, with one response id, or as spans within each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
@@ -13,9 +16,34 @@ from llmvitals.window import SECOND
 SLACK: Final = SECOND
 """µs by which two reports of one call may differ: times are rounded, and a latency may be unknown."""
 MOST: Final = 8
-"""Reports of one response id that are remembered of a pane, the newest ones: a mock server may give all of
-its
-responses the same id."""
+"""Reports of one response id that are remembered of a pane, the newest ones.
+
+A mock server may give all of its responses the same id.
+"""
+
+
+_KINDS: Final = {name: name for name in (*MODEL_OPERATIONS, "retrieval", "tool")} | {"completion": "chat"}
+"""Operation → kind. Spans of one kind right within each other tell of one thing; of tools with one name."""
+
+
+class SpanLink(NamedTuple):
+    """What tells that a span right around another one of its kind is of the same call.
+
+    wanted: the names that a span right inside of this one leaves, and the one right around it. left: the name
+    that this one leaves in place of each, for that span to find; "" for none. start: of the call, µs.
+    """
+
+    wanted: tuple[str, ...]
+    left: tuple[str, ...]
+    start: int
+
+    def told_by(self, holds: Callable[[str], bool]) -> tuple[bool, list[str]]:
+        """Whether a call that came before tells of this one, and the names to remember this one by.
+
+        holds: whether a name is remembered. What has come already needs no name any more.
+        """
+        found = [*map(holds, self.wanted)]
+        return any(found), [name for name, came in zip(self.left, found, strict=True) if name and not came]
 
 
 class ResponseReport(NamedTuple):
@@ -63,6 +91,28 @@ def _report(call: Call) -> ResponseReport | None:
         end,
         _instrumentor_hash(call.instrumentor),
     )
+
+
+def span_links(calls: Sequence[Call]) -> Sequence[SpanLink | None]:
+    """The link of each call that an instrumentor tells of; None for hits in a gateway's cache."""
+    return [_link(call) if call.span_id and call.instrumentor else None for call in calls]
+
+
+def _link(call: Call) -> SpanLink | None:
+    kind = _KINDS.get(call.operation)
+    if kind is None or call.cache_hit:
+        return None
+    if call.operation == "tool":
+        kind += ",".join(tool.name for tool in call.tools or ())
+    metered = call.input_tokens is not None or call.output_tokens is not None
+    # In place of a call inside of it, one without tokens would lose them.
+    stands = metered or call.status == "error" or kind not in MODEL_OPERATIONS
+    own, start = f"{kind}/{call.trace_id}/{call.span_id}", ended(call) - round((call.latency_ms or 0) * 1_000)
+    around = f">{own}" if stands else ""
+    if not call.parent_id:
+        return SpanLink((f"<{own}",), (around,), start)
+    parent = f"{kind}/{call.trace_id}/{call.parent_id}"
+    return SpanLink((f"<{own}", f">{parent}"), (around, f"<{parent}"), start)
 
 
 @lru_cache(maxsize=1_024)

@@ -3,85 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from typing import Any, Final, Self
+from functools import partial
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.combine.clock import Placed
-from llmvitals.combine.response_ids import MOST, SLACK, ResponseReport
+from llmvitals.combine.pane_ids import OpenIds, SealedIds, keys
+from llmvitals.combine.response_ids import SLACK, ResponseReport, SpanLink
 from llmvitals.window import NEVER
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-Keys = NDArray[np.bytes_]
-
-_KEY: Final = np.dtype("S16")
-_RESPONSE: Final = np.dtype([("key", _KEY), ("start", "<i8"), ("end", "<i8"), ("by", "<i8")])
-
-
-class OpenIds:
-    """The ids of a pane that may get more calls. ids: of calls; responses: the reports by response id."""
-
-    def __init__(self) -> None:
-        self.ids: set[str] = set()
-        self.responses: dict[str, list[ResponseReport]] = {}
-        self._remembered_responses = 0
-
-    def __len__(self) -> int:
-        return len(self.ids) + self._remembered_responses
-
-    def remember(self, response: ResponseReport) -> None:
-        """Remember the response of a call that is no duplicate."""
-        known = self.responses.setdefault(response.id, [])
-        known.append(response)
-        self._remembered_responses += len(known) <= MOST
-        del known[:-MOST]
-
-
-class SealedIds:
-    """The ids of a sealed pane: 16 bytes for a call, and 40 more if it has a response id.
-
-    Ids are kept as 128 bits of BLAKE2b: two of 10⁹ ids collide with a probability of 10⁻²¹.
-    data: the bytes for the checkpoint; the arrays are views of them.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        ids, responses = msgspec.msgpack.decode(data, type=tuple[memoryview, memoryview])
-        self.data = data
-        self._ids: Keys = np.frombuffer(ids, _KEY)
-        self._responses: NDArray[Any] = np.frombuffer(responses, _RESPONSE)
-        self._keys: Keys = np.ascontiguousarray(self._responses["key"])
-
-    @classmethod
-    def of(cls, pane: OpenIds) -> Self:
-        """Pack the ids of a pane. The bytes depend only on the ids, not on their order."""
-        reports = [(_digest(report.id), *report[1:]) for known in pane.responses.values() for report in known]
-        responses = np.array(sorted(reports), _RESPONSE)
-        return cls(msgspec.msgpack.encode((np.sort(keys(pane.ids)).tobytes(), responses.tobytes())))
-
-    def __len__(self) -> int:
-        return len(self._ids) + len(self._responses)
-
-    def holds(self, ids: Keys) -> Flags:
-        """For each key: whether a call with that id is in this pane."""
-        return _contains_at(self._ids, np.searchsorted(self._ids, ids), ids)
-
-    def same_calls(self, ids: Keys, numbers: Ints) -> Flags:
-        """For each response (its key, and rows start, end, by): whether this pane has the same call."""
-        start, end, by = numbers
-        first = np.searchsorted(self._keys, ids)
-        flags = np.zeros(len(ids), np.bool_)
-        for step in range(MOST):
-            same = _contains_at(self._keys, first + step, ids)
-            if not same.any():
-                break
-            other = self._responses[np.minimum(first + step, len(self._responses) - 1)]
-            others = (by != other["by"]) | (by == 0)
-            flags |= same & others & (start <= other["end"] + SLACK) & (other["start"] <= end + SLACK)
-        return flags
 
 
 class SeenIds:
@@ -98,21 +31,33 @@ class SeenIds:
         self._remembered, self._most, self._pane_us = remembered, most, pane_us
 
     def duplicates(
-        self, ids: Sequence[str], responses: Sequence[ResponseReport | None], placed: Placed
+        self,
+        ids: Sequence[str],
+        responses: Sequence[ResponseReport | None],
+        links: Sequence[SpanLink | None],
+        placed: Placed,
     ) -> Flags:
         """For each call, in the order of the log: whether it is a duplicate. Remembers the calls.
 
         A duplicate has the id of a call in the same pane or in an earlier one that is still remembered, or
-        its response is the same call as a counted one (see `ResponseReport.same_call`).
+        its response is the same call as a counted one (see `ResponseReport.same_call`), or its span is right
+        around or right inside of one that came before.
         """
         duplicates = self._add(ids, placed.panes)
-        if not any(responses) and (placed.events >= placed.panes).all():
+        if not any(responses) and not any(links) and (placed.events >= placed.panes).all():
             return duplicates
         # Which panes are still remembered depends on all calls before: a run begins where the lowest open
         # pane rises, and by then the panes below it are complete, their responses too.
         runs = np.flatnonzero(np.diff(placed.lowest)) + 1
         for run in np.split(np.arange(len(ids)), runs):
-            self._mark_copies(ids, responses, placed, (run, duplicates))
+            oldest = self.oldest(int(placed.lowest[run[0]]))
+            self._mark_copies(ids, placed, oldest, (run, duplicates))
+            fresh = [place for place in run.tolist() if not duplicates[place]]
+            with_response = [place for place in fresh if responses[place]]
+            if with_response:
+                self._mark_same_calls(responses, placed.panes, oldest, (with_response, duplicates))
+            with_link = [(place, link) for place in fresh if (link := links[place])]
+            self._mark_nested(with_link, placed.panes, oldest, duplicates)
         return duplicates
 
     def oldest(self, lowest: int) -> int:
@@ -175,19 +120,12 @@ class SeenIds:
                 flags[places] = [ids[place] in self._open[number].ids for place in places.tolist()]
         return flags
 
-    def _mark_copies(
-        self,
-        ids: Sequence[str],
-        responses: Sequence[ResponseReport | None],
-        placed: Placed,
-        run: tuple[Ints, Flags],
-    ) -> None:
-        """Mark the duplicates whose original is in another pane, or is known by its response.
+    def _mark_copies(self, ids: Sequence[str], placed: Placed, oldest: int, run: tuple[Ints, Flags]) -> None:
+        """Mark the duplicates whose original is in another pane.
 
         run: the places of calls with the same lowest open pane, and the flags of all calls.
         """
         places, duplicates = run
-        oldest = self.oldest(int(placed.lowest[places[0]]))
         # The original is in the pane of the event time, or in the lowest pane that was open then.
         first = np.maximum(placed.events[places], oldest)
         is_late = (first < placed.panes[places]) & ~duplicates[places]
@@ -196,9 +134,40 @@ class SeenIds:
             duplicates[late] = self._in_earlier_panes(
                 [ids[place] for place in late.tolist()], first[is_late], placed.panes[late]
             )
-        with_response = [place for place in places.tolist() if responses[place] and not duplicates[place]]
-        if with_response:
-            self._mark_same_calls(responses, placed.panes, oldest, (with_response, duplicates))
+
+    def _mark_nested(
+        self, links: Sequence[tuple[int, SpanLink]], panes: Ints, oldest: int, duplicates: Flags
+    ) -> None:
+        """Mark the calls that the spans right around them, or right inside of them, have told of before.
+
+        links: by the place of the call.
+        """
+        apart = self._are_apart([link for _, link in links], oldest)
+        for place, link in links:
+            names: Iterable[str] = link.left
+            if not apart:
+                since = max((link.start - SLACK) // self._pane_us, oldest)
+                is_told, names = link.told_by(partial(self._holds, since))
+                duplicates[place] |= is_told
+            self._ids(int(panes[place])).update(names)
+
+    def _are_apart(self, links: Sequence[SpanLink], oldest: int) -> bool:
+        """Whether no call tells of another one, as nearly always."""
+        wanted = {name for link in links for name in link.wanted}
+        if not wanted.isdisjoint(name for link in links for name in link.left):
+            return False
+        since = max((min(link.start for link in links) - SLACK) // self._pane_us, oldest) if links else NEVER
+        sealed = [ids for number, ids in self.sealed.items() if number >= since]
+        hashed = keys(wanted) if sealed else None
+        return all(pane.ids.isdisjoint(wanted) for pane in self._open.values()) and not any(
+            ids.holds(hashed).any() for ids in sealed if hashed is not None
+        )
+
+    def _holds(self, since: int, name: str) -> bool:
+        """Whether a pane from this one on has an id."""
+        return any(name in pane.ids for number, pane in self._open.items() if number >= since) or any(
+            sealed.holds(keys([name])).any() for number, sealed in self.sealed.items() if number >= since
+        )
 
     def _mark_same_calls(
         self,
@@ -249,20 +218,3 @@ class SeenIds:
                 at = np.flatnonzero(since[to_compare] <= number)
                 flags[to_compare[at]] |= sealed.same_calls(hashed[at], numbers[:, at])
         return flags
-
-
-def keys(ids: Iterable[str]) -> Keys:
-    """Hash each id to 128 bits."""
-    return np.frombuffer(b"".join(map(_digest, ids)), _KEY)
-
-
-def _digest(name: str) -> bytes:
-    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
-
-
-def _contains_at(known: Keys, places: Ints, wanted: Keys) -> Flags:
-    """For each wanted key: whether `known` has it at this place."""
-    if not len(known):
-        return np.zeros(len(wanted), np.bool_)
-    there: Flags = (places < len(known)) & (known[np.minimum(places, len(known) - 1)] == wanted)
-    return there

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from llmvitals.combine.breaker import Breaker
-from llmvitals.combine.seen_ids import SealedIds
+from llmvitals.combine.pane_ids import SealedIds
 from llmvitals.errors import AFRESH, ConfigError, StateLost
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.tracebacks import summary

@@ -143,10 +143,18 @@ def _without_wrappers(events: list[SpanEvent], above: Ancestors[SpanKey]) -> lis
             # Two reports of one call: the outer one knows more, such as who asked.
             _fill_in(wrapper, calls[0], tuple(calls[0].fields))
             dropped.add(calls[0].span.key)
-        else:
+        elif not _is_call_itself(wrapper, calls):
             _hand_down(wrapper, calls)
             dropped.add(span)
     return [event for event in events if event.kind != "llm" or event.span.key not in dropped]
+
+
+def _is_call_itself(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> bool:
+    """Whether one instrumentor tells of other tokens around the calls: an agent that the answer asked for."""
+    same = all(call.is_metered and call.span.scope == wrapper.span.scope for call in inner)
+    told = [_tokens(call) for call in inner]
+    added_up = tuple(sum(count or 0 for count in counts) for counts in zip(*told, strict=True))
+    return same and wrapper.is_metered and _tokens(wrapper) not in (*told, added_up)
 
 
 def _hand_down(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> None:

@@ -11,14 +11,16 @@ from llmvitals.record.call import BLOCKED
 
 STOPPED: Final = {"status": "ok", "error_type": None, "finish_reason": BLOCKED, "response_id": None}
 """The fields of a request that a guardrail stopped before a model answered."""
+CANCELLED: Final = "cancelled"
+"""The finish reason of a stream that the application closed early."""
 EVALUATED: Final = "gen_ai.evaluation."
 VERDICTS: Final = ("pass", "flag", "fix", "block")
 """The mildest first."""
 
 
 def outcome(span: Span) -> dict[str, Any]:
-    """The latency and the status of what a span did."""
-    error = span.is_error
+    """The latency and the status of what a span did. A stream that was closed has done what it was asked."""
+    error = span.is_error and not span.is_closed
     return {
         "model": "",
         "latency_ms": span.latency(),

@@ -51,11 +51,15 @@ _TIERS: Final = (
 """Of the answer. What the request asked for, such as `openai.request.service_tier`, sets no price."""
 _EVIDENCE: Final = (
     *INPUT, *OUTPUT, *TOTAL, "gen_ai.response.id", "llm.response.id", "gen_ai.response.finish_reasons",
+    "gen_ai.response.time_to_first_chunk", "rpc.method",
     "gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.prompt", "gen_ai.completion",
     "gen_ai.prompt.0.role", "gen_ai.prompt.0.content",
     "gen_ai.completion.0.role", "gen_ai.completion.0.content", "gen_ai.completion.0.finish_reason",
 )  # fmt: skip
-"""A call has one of these or an error; a span without is only a wrapper around another one."""
+"""A call has one of these or an error; a span without is only a wrapper around another one.
+
+Of a stream that was closed early only the first chunk is known, or what the AWS SDK was asked for.
+"""
 _VECTOR: Final = "traceloop.entity.output"
 """All that OpenLLMetry's LlamaIndex instrumentor tells of an embedding; chains have it as well."""
 _MODELS: Final = ("gen_ai.response.model", "gen_ai.request.model")
@@ -74,6 +78,7 @@ _FRAMEWORKS: Final = frozenset(
         "langgraph",
         "llamaindex",
         "llama_index",
+        "agno",
         "crewai",
         "haystack",
         "autogen",
@@ -171,9 +176,9 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
     """The fields of a call of a model."""
     provider = _provider(span)
     model, requested = _models(span, provider)
-    error, choice, stream = span.is_error, genai_answer.choice(span), _stream(span)
+    choice, stream = genai_answer.choice(span), _stream(span)
     cost = dollars(span.get(*_COST))
-    return {
+    return events.outcome(span) | {
         "operation": operation,
         "response_id": _response_id(span, operation),
         "model": model or "",
@@ -181,11 +186,8 @@ def model_call(span: Span, operation: str) -> dict[str, Any]:
         "provider": provider,
         "service_tier": _tier(span),
         "stream": stream,
-        "latency_ms": span.latency(),
         # OpenLIT has it of answers in one piece as well, when they were there.
         "ttft_ms": None if stream is False else _first_token(span),
-        "status": "error" if error else "ok",
-        "error_type": span.error_type() if error else None,
         "finish_reason": genai_answer.finish_reason(span) or choice.get("finish_reason"),
         "cost_usd": cost,
         "cache_hit": True if span.flag("llm.cache.hit") or (cost is None and _is_cache_hit(span)) else None,

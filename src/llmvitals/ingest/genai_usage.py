@@ -33,8 +33,10 @@ _ANSWER: Final = "gcp.vertex.agent.llm_response"
 _BEDROCK: Final = ("aws.bedrock", "aws_bedrock", "bedrock", "aws")
 
 
-_INCLUSIVE: Final = ("openinference", "litellm", "langchain")
+_INCLUSIVE: Final = ("openinference", "litellm", "langchain", "pydantic-ai", "anthropic.sdk")
 """Parts of the scopes that count Bedrock's cached tokens in the input, as for all providers."""
+_STRANDS: Final = "strands."
+"""The beginning of the scope of Strands Agents, which tells of cached tokens only in the total."""
 
 
 def usage(span: Span, provider: str | None, operation: str) -> Usage:
@@ -52,6 +54,8 @@ def usage(span: Span, provider: str | None, operation: str) -> Usage:
     total = span.count(*TOTAL)
     if provider in _BEDROCK and not any(name in span.scope for name in _INCLUSIVE):
         input_tokens = add_up(input_tokens, cached, written)
+    elif span.scope.startswith(_STRANDS) and None not in (input_tokens, output_tokens, total):
+        input_tokens = max(input_tokens or 0, (total or 0) - (output_tokens or 0))
     else:
         input_tokens, output_tokens = by_total(input_tokens, output_tokens, (cached, written), total)
     told = {

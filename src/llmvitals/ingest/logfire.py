@@ -33,6 +33,7 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     if kind == "log":
         seconds = span.number("duration")
         took = {"latency_ms": None if seconds is None else millis(seconds * 1_000), "stream": True}
+        span.start = span.end - round((took["latency_ms"] or 0) * 1_000_000)  # a log has no length
         return tuple(Reading(one.kind, one.fields | took) for one in found)
     return found if span.is_error or span.has(*_ANSWER) else NOTHING
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Final
 
 from llmvitals.ingest import answers, events, genai
+from llmvitals.ingest.openinference_scores import evaluations, scores
 from llmvitals.ingest.span import NOTHING, Dialect, Reading, Span
 from llmvitals.ingest.span_lengths import SpanLengths
 from llmvitals.ingest.values import dollars, embeds, event_id, identity
 from llmvitals.lengths import output_limit
 from llmvitals.lenient import bare_model, mapping, number, text
-from llmvitals.usage import Cache, Usage, by_total, known, of_total
+from llmvitals.usage import Cache, Usage, add_up, by_total, known, of_total
 
 _KIND: Final = "openinference.span.kind"
 _INPUT: Final = "llm.token_count.prompt"
@@ -23,9 +23,6 @@ _VECTOR: Final = "embedding.embeddings.0.embedding."
 _FIRST_TOKEN: Final = "First Token Stream Event"  # noqa: S105 - the name of an event
 _NO_MODEL: Final = "unknown"
 _TOOL_NAME: Final = ".tool_call.function.name"
-_JUDGEMENTS: Final = tuple(
-    (f"{about}{name}s", name) for about in ("", "trace.", "session.") for name in ("evaluation", "annotation")
-)
 _SCORED: Final = ("LLM", "DECISION", "EVALUATOR")
 """The kinds whose own events have the judgements on their spans."""
 _LITELLM: Final = ".litellm"
@@ -34,6 +31,12 @@ _RENAMED: Final = frozenset(("bedrock", "gemini", "mistral", "oci", "vertex_ai")
 """LiteLLM's prefixes of providers that have another name in OpenInference."""
 _BEDROCK: Final = ".bedrock"
 """The end of the scope of Bedrock's instrumentor."""
+_AGNO: Final = ".agno"
+"""The end of the scope of Agno's, which leaves the cache out of Anthropic's and Bedrock's input."""
+_DISJOINT: Final = ("anthropic", "aws")
+"""The beginnings of their names."""
+_OPENAI: Final = ".openai"
+"""The end of the scope of the SDK's, of which every span is a request."""
 _OPERATION: Final = "gen_ai.operation.name"
 
 
@@ -42,9 +45,9 @@ def read(span: Span) -> tuple[Reading, ...] | None:
     kind = (span.text(_KIND) or "").upper()
     reader = _READERS.get(kind)
     if reader is None:
-        return _evaluations(span) if kind else None
+        return evaluations(span) if kind else None
     found = reader(span)
-    return found if kind in _SCORED else found + _evaluations(span)
+    return found if kind in _SCORED else found + evaluations(span)
 
 
 def read_texts(span: Span) -> dict[str, str | None]:
@@ -81,7 +84,8 @@ def _content(span: Span, item: str) -> str | None:
 def _llm(span: Span) -> tuple[Reading, ...]:
     # Every span has an input and an output: only what a model's answer brings makes a call of it.
     proven = span.has(*_EVIDENCE) or any(name.startswith(_MESSAGES) for name in span.attributes)
-    if not (proven or span.is_error):
+    other = None if proven else _other_operation(span)
+    if not (proven or other or span.is_error):
         return NOTHING
     parameters = mapping(span.structure("llm.invocation_parameters"))
     requested = span.text("llm.request.model_name") or text(parameters.get("model"))
@@ -91,8 +95,9 @@ def _llm(span: Span) -> tuple[Reading, ...]:
     answer = answers.fields_of(output)
     first_token = span.since_start(_FIRST_TOKEN)
     fields = _model(span, span.text("llm.response.model_name", "llm.model_name"), requested)
+    fields["model"] = fields["model"] or answers.model_of(output) or ""
     fields |= answers.detailed_usage(output, usage(span)) | {
-        "operation": "chat",
+        "operation": other or "chat",
         "response_id": identity(span.get("llm.response.id")) or answer["response_id"],
         "service_tier": answer["service_tier"],
         "requested_model": requested,
@@ -102,11 +107,24 @@ def _llm(span: Span) -> tuple[Reading, ...]:
         "finish_reason": text(span.get("llm.finish_reason"), 256) or answer["finish_reason"],
         "cost_usd": dollars(span.get("llm.cost.total")),
         "tools": _tools(span) or answer["tools"],
-        "scores": _scores(span),
+        "scores": scores(span),
     }
     if embeds(fields["model"]):  # of Bedrock's older interface, whose requests are all of one kind
         return (Reading("embedding", fields | {"operation": "embedding", "output_tokens": None}),)
     return (Reading("llm", fields | _original(span)),)
+
+
+def _other_operation(span: Span) -> str | None:
+    """What OpenAI was asked for beside chats, by the request: no other attribute tells it."""
+    if not (span.scope.endswith(_OPENAI) and span.has("output.value")):
+        return None
+    asked = mapping(span.structure("llm.invocation_parameters"))
+    answer = mapping(span.structure("output.value"))
+    if "results" in answer:
+        return "moderation"
+    if "voice" in asked or "text" in answer:
+        return "audio"
+    return "image" if "prompt" in asked else None
 
 
 def _original(span: Span) -> dict[str, Any]:
@@ -135,7 +153,7 @@ def _decision(span: Span) -> tuple[Reading, ...]:
         "model": model or "",
         "requested_model": requested,
         "provider": (span.text("decision.provider", "decision.system") or "").lower() or None,
-        "scores": _scores(span),
+        "scores": scores(span),
     }),)  # fmt: skip
 
 
@@ -184,6 +202,8 @@ def usage(span: Span) -> Usage:
         # Bedrock's output has the thoughts: what only the total has was read from or written to the cache.
         apart = (total or 0) - (input_tokens or 0) - (output_tokens or 0)
         cache = max(apart, (read or 0) + (written or 0)), None
+    if span.scope.endswith(_AGNO) and (span.text("llm.provider") or "").lower().startswith(_DISJOINT):
+        input_tokens = add_up(input_tokens, read, written)
     input_tokens, output_tokens = by_total(input_tokens, output_tokens, cache, total)
     return known({
         "input_tokens": input_tokens,
@@ -204,36 +224,6 @@ def _tools(span: Span) -> list[dict[str, str]] | None:
         if name.startswith("llm.output_messages.") and ".tool_calls." in name and name.endswith(_TOOL_NAME)
     ]
     return [{"name": name} for name in names if name] or None
-
-
-def _judgements(span: Span) -> Iterator[tuple[str, float | None, str | None, str | None]]:
-    """The annotations and evaluations that stand on a span: name, score, label and who gave it."""
-    for prefix, inner in _JUDGEMENTS:
-        place = 0
-        while name := text(span.get(f"{prefix}.{place}.{inner}.name")):
-            item = f"{prefix}.{place}.{inner}"
-            yield (
-                name,
-                span.number(f"{item}.score"),
-                text(span.get(f"{item}.label"), 256),
-                span.text(f"{item}.annotator_kind"),
-            )
-            place += 1
-
-
-def _scores(span: Span) -> dict[str, float] | None:
-    """The scores of a call, which go with it."""
-    return {name: score for name, score, _, _ in _judgements(span) if score is not None} or None
-
-
-def _evaluations(span: Span) -> tuple[Reading, ...]:
-    """The judgements of what is no call, such as an agent's run, by name."""
-    found = {
-        name: events.evaluation(name, score, annotator)
-        for name, score, label, annotator in _judgements(span)
-        if score is not None or label
-    }
-    return tuple(found.values())
 
 
 def _retrieval(span: Span) -> tuple[Reading, ...]:

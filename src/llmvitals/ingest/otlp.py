@@ -26,6 +26,7 @@ from llmvitals.ingest import (
     vercel_ai,
 )
 from llmvitals.ingest.deduplicate import SpanEvent, deduplicated
+from llmvitals.ingest.events import CANCELLED
 from llmvitals.ingest.identity import Identity
 from llmvitals.ingest.span import Above, Dialect, Item, Span, SpanKey
 from llmvitals.ingest.values import MOST_REFUSED, Context, Decoded, Format, call, event_id, moment
@@ -137,6 +138,8 @@ class _Export:
             for kind, fields in readings:
                 read_texts = dialect.read_texts(span) if self._texts and kind == "llm" else {}
                 known = {name: value for name, value in fields.items() if value is not None}
+                if kind == "llm" and span.is_closed:
+                    known.setdefault("finish_reason", CANCELLED)
                 event = SpanEvent(span, kind, who | known | read_texts)
                 if kind in ("llm", "embedding") and not is_metered(event.fields):
                     event.fields |= dialect.read_lengths(span)

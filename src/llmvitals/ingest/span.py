@@ -110,6 +110,11 @@ class Span:
         return self.failed or self.exception is not None
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it ended because the application closed the stream, which Python tells as an exception."""
+        return self.is_error and self.error_type() == "GeneratorExit"
+
+    @property
     def last(self) -> int:
         """When it ended, or its last event, which may come later (ns)."""
         return max([self.end, *(event.time for event in self.events)])

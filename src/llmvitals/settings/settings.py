@@ -150,8 +150,8 @@ class Settings(BaseSettings, GatewaySettings, Connection):
     dedupe_ids: int = Field(
         10_000_000,
         ge=0,
-        description="The most ids of closed panes that are kept for each source partition; above it, the "
-        "oldest are forgotten before the horizon.",
+        description="The most ids of closed panes that are kept for each source partition (a span has up to "
+        "four); above it, the oldest are forgotten before the horizon.",
     )
     idle: Duration = Field(
         "15s", description="A partition without calls for this long no longer holds up the others."
