@@ -34,11 +34,11 @@ from frames import (
 from llmvitals.cli.doctor import examine
 from llmvitals.errors import StateLost
 from llmvitals.merge import Limits, Merge, MergePlan, roster
-from llmvitals.merge.roster import share
+from llmvitals.merge.roster import Roster, RosterState, share
 from llmvitals.record.chunk import MANIFEST
 from llmvitals.record.frame import Entry, Frame
 from llmvitals.record.log import Logged, Message, Topic
-from llmvitals.record.series import shard_of
+from llmvitals.record.series import series_key, shard_of
 from llmvitals.record.view import OTHER, View
 from llmvitals.runtime.kafka import cut_series as crowd
 from llmvitals.settings import Settings
@@ -418,3 +418,46 @@ def test_cut_names_are_told_on_the_topic_of_the_points():
     (point,) = told(out)
     assert 2_500 < point[1]["cut"] < 3_500
     assert {message.topic for message in out} == {Topic.VITALS}
+
+
+# The series that share a promise
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_live_names_are_those_of_earlier_days_however_calls_come(seed):
+    """Frames of up to a day, with panes ahead of the floor, against each day by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roster, "ESTABLISHED", 3)
+        dice, quarter = random.Random(seed), PANES // 4
+        days = [[n for n in range(6) if dice.random() < (0.5 if day % 9 else 0.1)] for day in range(30)]
+        seen = sorted(
+            (day * 4 + dice.randrange(4), name) for day, some in enumerate(days, 3) for name in some
+        )
+        found, names = Roster(plan(9), saved=RosterState(), parts={}, until=0), live_by_day([*days, [], []])
+        floor = 12
+        while floor < 33 * 4:
+            ahead = floor + dice.randrange(1, 5)
+            come = [(at, name) for at, name in seen if at < ahead]
+            seen = seen[len(come) :]
+            keys = [series_key("app", (f"n{name}",)) for _, name in come]
+            assert not found.rejected(floor, "app", keys, [at * quarter for at, _ in come])
+            before, floor = floor, dice.randrange(floor, ahead + 1)
+            found.end_frame(floor, floor * quarter, rose=floor > before)
+            for at in range(before, floor):
+                ((_, live),) = [*found.live("app", at * quarter, at * quarter + 1)]
+                assert live == max(names[at // 4 - 3], 1), at
+
+
+def live_by_day(days: Sequence[Sequence[int]]) -> list[int]:
+    """How many names of earlier days each day has, with an ESTABLISHED of 3."""
+    places, live = dict[int, tuple[int, int]](), list[int]()
+    for day, names in enumerate(days):
+        places = {
+            name: (first, last)
+            for name, (first, last) in places.items()
+            if last >= day - (3 if last > first else 1)
+        }
+        live.append(len(places))
+        places |= {name: (places.get(name, (day, day))[0], day) for name in names}
+    return live

@@ -13,7 +13,7 @@ from frames import alerts
 from llmvitals.backtest.evaluator import Evaluator
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged
+from llmvitals.record.log import Logged, Message, Topic
 from llmvitals.settings import Settings
 
 SECOND, MINUTE, HOUR = 1_000_000, 60_000_000, 3_600_000_000
@@ -36,8 +36,8 @@ def comparable(alerts: Sequence[Alert]) -> list[tuple[Any, ...]]:
     )
 
 
-def worker_alerts(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list[Alert]:
-    """The worker's own stages, which are asked for nothing early."""
+def worker_alerts(settings: Settings, parts: Sequence[Sequence[Logged]], *, most: int = 0) -> list[Alert]:
+    """The worker's own stages, which are asked for nothing early; most: calls of a batch, 0 for all at once."""
     pipeline = Pipeline.of(settings.model_copy(update={"default_views": False}), 1, ["calls"])
     views = {name: replace(view, stored=False, eager=False) for name, view in pipeline.merge.views.items()}
     pipeline = replace(pipeline, merge=replace(pipeline.merge, views=views))
@@ -46,12 +46,15 @@ def worker_alerts(settings: Settings, parts: Sequence[Sequence[Logged]]) -> list
         pipeline.combining("calls", number, parts={}, beginning=0, sources={"calls": len(parts)})
         for number in range(len(parts))
     ]
-    frames = [
-        message for stage, records in zip(stages, parts, strict=True) for message in stage.apply(records)
-    ]
+    size, frames = most or max(map(len, parts)) or 1, list[Message]()
+    for start in range(0, max(map(len, parts)), size):
+        for stage, records in zip(stages, parts, strict=True):
+            frames += stage.apply(records[start : start + size])
+            stage.delivered(stage.mark())
+            frames += stage.flush()
     frames += [message for stage in stages for message in stage.finish()]
-    said = merge.apply([Logged(offset, 0, frame.value) for offset, frame in enumerate(frames)])
-    return alerts(said)
+    partials = [frame for frame in frames if frame.topic is Topic.PARTIALS]
+    return alerts(merge.apply([Logged(offset, 0, frame.value) for offset, frame in enumerate(partials)]))
 
 
 def evaluate(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
     from llmvitals.record.log import Message, Record
     from llmvitals.record.view import View
-    from llmvitals.rules.rule import Rule, Rules
+    from llmvitals.rules.rule import Rule
     from llmvitals.settings import Settings
 
 COUNTERS: Final = ("in", "applied", "duplicate", "dead_lettered", "filtered", "late")
@@ -61,10 +61,11 @@ class FolderEvaluator:
 class Evaluator:
     """Evaluates the rules of one or more folders over the calls of some partitions.
 
-    Law: the alerts are those that the worker's stages raise for the same panes, however calls are batched and
-    partitions take turns. There are two exceptions. A worker reads open panes of a budget, and may report two
-    thresholds seconds apart where a backtest reports the higher one. And a worker counts together the series
-    above `max_series`.
+    Law: the alerts are those that the stages of a worker with one shard raise for the same panes, however
+    calls are batched and partitions take turns. There are three exceptions. A worker reads open panes of a
+    budget, and may report two thresholds seconds apart where a backtest reports the higher one. It counts
+    together the series above `max_series`. And it reads an alert that fires once a minute, also when no call
+    comes, so that of too few calls (`no_data`) it may report still fewer as the worst.
 
     pipelines: with the rules, one for each folder. sources: topic → its partitions. screening: see
     SeriesEvaluator. days: views whose calls are added up by day, too.
@@ -86,7 +87,7 @@ class Evaluator:
         self.folders = [
             FolderEvaluator(
                 pipeline,
-                [*self._on_columns(pipeline.engine.rules), *self._on_panes(pipeline, added)],
+                [*self._on_columns(pipeline), *self._on_panes(pipeline, added)],
             )
             for pipeline in pipelines
         ]
@@ -172,7 +173,8 @@ class Evaluator:
         readers = self._readers.values()
         return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
 
-    def _on_columns(self, rules: Rules) -> Iterator[ViewEvaluator]:
+    def _on_columns(self, pipeline: Pipeline) -> Iterator[ViewEvaluator]:
+        rules = pipeline.engine.rules
         views = {view.name: view for view in rules.views}
         alike: dict[tuple[str, bool, bool, int], list[Rule]] = {}
         for rule in filter(in_columns, rules.rules):
@@ -180,7 +182,7 @@ class Evaluator:
             how = screen_of(rule) is not None, condition.by_minute, condition.grain(self._pane)
             alike.setdefault((rule.view, *how), []).append(rule)
         for (name, *_), group in alike.items():
-            yield ViewEvaluator(views[name], group, self._pane, self._coder, screening=self._screening)
+            yield ViewEvaluator(views[name], group, pipeline.merge, self._coder, screening=self._screening)
 
     def _on_panes(self, pipeline: Pipeline, added: dict[tuple[View, int], str]) -> Iterator[PaneEvaluator]:
         """The evaluators of rules that read more than columns hold.

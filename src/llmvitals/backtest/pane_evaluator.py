@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmvitals.backtest.series_evaluator import SeriesEvaluator
 from llmvitals.combine.pane import ON_TIME
 from llmvitals.merge.homes import by_home
-from llmvitals.merge.roster import Roster, RosterState
 from llmvitals.record.series import series_key, series_of
 from llmvitals.record.vitals import Vitals, merged
 
@@ -24,12 +23,9 @@ if TYPE_CHECKING:
     Parts = dict[bytes, dict[int, list[Vitals]]]
     """Series → the vitals of each partition, by the quarter of an hour of late calls, else ON_TIME."""
 
-_OFFSET: Final = 0
-"""In place of the offset of a frame: the limits of series do not change in a backtest."""
-
 
 class PaneEvaluator(SeriesEvaluator[bytes]):
-    """plan: of merge, which has the same series. name: of the view in the entries.
+    """name: of the view in the entries.
 
     Law: the alerts do not depend on how the panes are split into blocks.
     """
@@ -37,11 +33,8 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
     def __init__(
         self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str, *, screening: bool = False
     ) -> None:
-        super().__init__(view, rules, plan.pane_us, screening=screening)
+        super().__init__(view, rules, plan, screening=screening)
         self._name = name
-        self._plan = replace(plan, engine=self._engine)
-        self._roster = Roster(self._plan, saved=RosterState(), parts={}, until=0)
-        self._family = 1
 
     def name(self, key: bytes) -> tuple[str, ...]:
         """The home of a series (see View)."""
@@ -51,16 +44,15 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
         """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
         waiting: dict[bytes, Panes] = {}
         for pane, parts in sorted(self._by_pane(block.entries).items()):
-            self._roster.rejected(_OFFSET, self.view, [*parts], [pane] * len(parts))
-            self._roster.end_frame(_OFFSET, pane + 1, rose=True)
-            if self._family != (family := self._roster.live(self.view)):
-                self._advance(waiting, pane)
-                waiting, self._family = {}, family
+            if self._begins(pane):
+                self._advance(waiting, pane // self._length * self._length)
+                waiting = {}
+                self._begin(pane)
+            self._note([*parts], pane)
             sums = ((key, pane, _joined(by_quarter)) for key, by_quarter in parts.items())
             for home, panes in by_home(self._plan, self.view, sums).items():
                 waiting.setdefault(home, []).extend(panes)
         self._advance(waiting, low)
-        self._advance({key: [] for key, state in self._states.items() if self._engine.due(state) <= low}, low)
 
     def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
         found: dict[int, Parts] = {}
@@ -75,8 +67,11 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
         return found
 
     def _advance(self, closed: Mapping[bytes, Panes], low: int) -> None:
+        """Advance all series that have panes or are due."""
         for key, panes in closed.items():
-            self._evaluate(key, panes, low=low, family=self._family)
+            self._evaluate(key, panes, low=low)
+        for key in [key for key, state in self._states.items() if self._engine.due(state) <= low]:
+            self._evaluate(key, (), low=low)
 
 
 def _joined(by_quarter: Mapping[int, list[Vitals]]) -> Vitals:

@@ -202,6 +202,10 @@ class Block:
     entries: Sequence[ViewEntries] = ()
     _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
 
+    def only(self, wanted: NDArray[np.bool_]) -> Block:
+        """Only the wanted calls; entries are not divided."""
+        return Block(self.piece.take(np.flatnonzero(wanted)), self.entries)
+
     @property
     def panes(self) -> Ints:
         """The pane of each call."""

@@ -14,6 +14,7 @@ import numpy as np
 from llmvitals.backtest.columns import SeriesColumns, empty, first_panes, screen_of
 from llmvitals.backtest.series_evaluator import SeriesEvaluator
 from llmvitals.combine.pane import ON_TIME
+from llmvitals.record.series import series_key
 from llmvitals.record.vitals import Vitals, merged
 from llmvitals.rules.condition.kind import RequiredData
 from llmvitals.window import FOREVER
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.backtest.reader import Block, Coder
+    from llmvitals.merge.plan import MergePlan
     from llmvitals.record.view import View
     from llmvitals.rules.rule import Rule
 
@@ -91,10 +93,10 @@ class ViewEvaluator(SeriesEvaluator[int]):
     """
 
     def __init__(
-        self, view: View, rules: Sequence[Rule], pane: int, coder: Coder, *, screening: bool = False
+        self, view: View, rules: Sequence[Rule], plan: MergePlan, coder: Coder, *, screening: bool = False
     ) -> None:
-        super().__init__(view, rules, pane, screening=screening)
-        self._coder = coder
+        super().__init__(view, rules, plan, screening=screening)
+        self._coder, pane = coder, self._pane
         self._series = _Series(view, coder)
         self._needs = RequiredData.joined(needs for rule in rules if (needs := rule.condition.required_data))
         self._grain = min(rule.condition.grain(pane) for rule in rules)
@@ -104,7 +106,6 @@ class ViewEvaluator(SeriesEvaluator[int]):
         self._reads_late = any(rule.condition.late == "apart" for rule in rules)
         self._screened = len(self._screens) == len(rules)
         self._since = 0
-        self._live: set[int] = set()
         self._recent = empty(self._needs)
 
     def name(self, key: int) -> tuple[str, ...]:
@@ -113,11 +114,26 @@ class ViewEvaluator(SeriesEvaluator[int]):
 
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their calls, except those of earlier blocks."""
+        while self._shares and len(block.panes):
+            first = int(block.panes.min())
+            if self._begins(first):
+                self._begin(first)
+            end = (self._period + 1) * self._length
+            later = block.panes >= end
+            if not later.any():
+                break
+            self._take(block.only(~later), end)
+            block = block.only(later)
+        self._take(block, low)
+
+    def _take(self, block: Block, low: int) -> None:
         rows = self._series.rows(block)
+        if self._shares and len(rows):
+            names = [series_key(self.view, self.name(row)) for row in np.unique(rows[rows >= 0]).tolist()]
+            self._note(names, self._period * self._length)
         if done := [row for row in self._found if self._is_done(row)]:
             rows = np.where(np.isin(rows, done), -1, rows)
         columns = SeriesColumns.of(block, on_time(block, rows), self._needs)
-        self._live.update(np.unique(columns.rows).tolist())
         late = late_calls(block, rows, self._needs, self._tools) if self._reads_late else {}
         if self._screened:
             columns = self._screen(columns, low)
@@ -184,8 +200,7 @@ class ViewEvaluator(SeriesEvaluator[int]):
 
     def _advance(self, row: int, closed: Panes, low: int) -> bool:
         """Advance a series; returns whether an alert changed."""
-        family = max(1, len(self._live))
-        return self._evaluate(row, closed, low=low, family=family)
+        return self._evaluate(row, closed, low=low)
 
 
 def _has_alert(state: dict[str, Any]) -> bool:

@@ -121,6 +121,19 @@ class Bucket:
         """The highest open pane; below 0 if there is none."""
         return max((*self.apart, *(table.open.highest for table in self.tables.values())), default=-1)
 
+    def floors(self, low: int, most: int) -> Iterator[int]:
+        """Split the rise of the floor to `low` into steps of at most so many panes of series.
+
+        A single pane is never split.
+        """
+        work = 0
+        for pane, count in sorted(self.panes(low).items()) if self.rows > most else ():
+            if work and work + count > most:
+                yield pane
+                work = 0
+            work += count
+        yield low
+
     def series(self) -> int:
         """How many series this bucket has."""
         keys: set[bytes] = set(self.rule_states)

@@ -62,7 +62,7 @@ class PaneCloser:
     """Closes panes, rolls them up and evaluates the rules. counters: of panes, points and alerts.
 
     restored: the buckets of a checkpoint. The rules may have changed since then, so each series with a rule
-    state is evaluated once, even if none of its panes closes. live: view → its live series on this shard.
+    state is evaluated once, even if none of its panes closes. live: see Roster.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class PaneCloser:
         plan: MergePlan,
         counters: Counter[str],
         restored: Mapping[int, Bucket],
-        live: Callable[[str], int],
+        live: Callable[[str, int, int], Iterable[tuple[int, int]]],
     ) -> None:
         self._plan, self._counters, self._restored, self._live = plan, counters, set(restored), live
         self.work = 0
@@ -107,7 +107,7 @@ class PaneCloser:
                 bucket.tidy()
                 gathered.finish(number, changed=changed)
                 continue
-            for low in _floors(bucket, floor.low):
+            for low in bucket.floors(floor.low, STRETCH):
                 last = low == floor.low
                 step = floor if last else Floor(low, low * self._plan.pane_us, floor.rose)
                 seen = grown if last else {}
@@ -264,12 +264,22 @@ class PaneCloser:
         view, series = series_of(key)
         rule_state = bucket.rule_states.pop(key, {})
         self.work += 1 + len(opened)
-        results: list[Alert | Point]
+        results: list[Alert | Point] = []
         if self._plan.wants(view, series) and self._plan.engine.reads(view):
-            family = self._plan.shards * self._live(view)
-            results = self._plan.engine.advance(
-                view, series, rule_state, floor=floor, closed=closed, opened=opened, family=family
-            )
+            first = self._plan.engine.due(rule_state) - 1 if rule_state else floor
+            first = min(first, floor, *(pane for pane, _ in closed[:1]))
+            for upto, live in self._live(view, first, floor):
+                part, seen = [p for p in closed if first <= p[0] < upto], opened if upto == floor else ()
+                results += self._plan.engine.advance(
+                    view,
+                    series,
+                    rule_state,
+                    floor=upto,
+                    closed=part,
+                    opened=seen,
+                    family=self._plan.shards * live,
+                )
+                first = upto
             if rule_state and at_end:
                 results += self._plan.engine.finish(view, series, rule_state, floor)
             if rule_state:
@@ -280,17 +290,3 @@ class PaneCloser:
         self.open_panes.evaluated(key, bucket.rule_states.get(key, {}))
         self._counters.update("alerts" if isinstance(result, Alert) else "points" for result in results)
         return results
-
-
-def _floors(bucket: Bucket, low: int) -> Iterator[int]:
-    """Split the rise of a bucket's floor to `low` into steps of at most STRETCH panes of series.
-
-    A single pane is never split.
-    """
-    work = 0
-    for pane, count in sorted(bucket.panes(low).items()) if bucket.rows > STRETCH else ():
-        if work and work + count > STRETCH:
-            yield pane
-            work = 0
-        work += count
-    yield low

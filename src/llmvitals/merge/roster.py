@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from itertools import accumulate, zip_longest
 from typing import Final, NamedTuple
 
 import msgspec
@@ -93,6 +93,8 @@ class Roster:
         self._places = {view: dict(places) for view, places in self._base.items()}
         for view, places in saved.changed.items():
             _update(self._places.setdefault(view, {}), places)
+        self._live: dict[str, dict[int, int]] = {}
+        """View → the live names of each period that the last frame ended or began."""
         self._changes: deque[_FrameChange] = deque()
         self._changed: dict[str, dict[bytes, Place | None]] = {}
 
@@ -101,7 +103,7 @@ class Roster:
 
         names: keys of series. panes: of each entry; they must be open.
         """
-        places, pane_us, length = self._names_of(view), self._plan.pane_us, self._length(view)
+        places, pane_us, length = self._names_of(view), self._plan.pane_us, self.period(view)
         rejected = []
         for number, (name, pane) in enumerate(zip(names, panes, strict=True)):
             place = places.get(name)
@@ -117,11 +119,13 @@ class Roster:
         if not series or OTHER in series:
             return True
         state, places = self._states.setdefault(view, ViewState()), self._names_of(view)
-        period = pane * self._plan.pane_us // self._length(view)
+        period = pane * self._plan.pane_us // self.period(view)
         place = places.get(key)
         if place is not None and pane >= place[0]:
             if period > place[2]:
-                self._set(view, key, (place[0], place[1], period))
+                # As if the floor had come there first, so that the order of frames does not matter.
+                first = place[1] if self._keeps_place(view, place, period) else period
+                self._set(view, key, (place[0], first, period))
             return True
         if place is None and pane > state.last_cut and len(places) < self.limit(view, offset):
             self._set(view, key, (state.last_cut + 1, period, period))
@@ -136,10 +140,11 @@ class Roster:
         """Finish a frame, with the floor at `low`: make points of what was cut, and drop old names."""
         out: list[Point] = []
         if rose:
+            self._live.clear()
             for view, state in self._states.items():
                 out += self._cardinality_points(view, state)
                 if 0 <= low < FOREVER:  # below 0 while a source has no floor yet
-                    self._begin_period(view, state, low * self._plan.pane_us // self._length(view))
+                    self._begin_period(view, state, low * self._plan.pane_us // self.period(view))
         for view, places in self._changed.items():
             state = msgspec.structs.replace(self._states[view])
             self._changes.append(_FrameChange(offset, view, state, places))
@@ -150,13 +155,18 @@ class Roster:
         """Some of the names that were cut in this period."""
         return self._states[view].examples if view in self._states else ()
 
-    def live(self, view: str) -> int:
-        """How many series of a view are live, at least 1: those that had a place when the period began.
+    def live(self, view: str, pane: int, floor: int) -> Iterator[tuple[int, int]]:
+        """How many names are live, at least 1, from a pane on: (floor, how many up to it), last `floor`.
 
-        So the limits of rules do not move within a day.
+        In a period they are those of earlier ones that had a place when it began. So the limits of rules
+        depend neither on the hour nor on the frames in which calls come; in its first period a view has one.
         """
-        state = self._states.get(view)
-        return (state and state.live) or len(self._places.get(view, ())) or 1
+        length, state = self.period(view) // self._plan.pane_us, self._states.get(view)
+        periods = self._live.get(view, {})
+        for period, live in periods.items():
+            if pane < (end := (period + 1) * length) < floor:
+                yield end, max(live, 1)
+        yield floor, max(periods.get((floor - 1) // length, state.live if state else 0), 1)
 
     def limit(self, view: str, offset: int) -> int:
         """The number of names that a view may have in this shard, by the limits in force at an offset."""
@@ -192,7 +202,7 @@ class Roster:
     def _names_of(self, view: str) -> dict[bytes, Place]:
         return self._places.setdefault(view, {})
 
-    def _length(self, view: str) -> int:
+    def period(self, view: str) -> int:
         """The length of a view's period, µs: shorter for sessions, which come and go within a day."""
         return HOUR if "session" in self._plan.views[view].by else DAY
 
@@ -204,26 +214,39 @@ class Roster:
         """Begin a period, if it is new: names that were not seen lately lose their places."""
         if period <= state.period:
             return
+        self._live[view] = {state.period: state.live} | self._counted(view, state.period, period)
         for key, place in list(self._names_of(view).items()):
             if not self._keeps_place(view, place, period):
                 self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
-        state.period, names = period, self._names_of(view)
-        split = self._plan.views[view].split
-        state.live = len({series_of(key)[1][:-1] for key in names}) if split else len(names)
+        state.period, state.live = period, self._live[view][period]
         self._changed.setdefault(view, {})
 
+    def _counted(self, view: str, before: int, period: int) -> dict[int, int]:
+        """The live names of each period after `before`, up to this one."""
+        places = self._names_of(view).values()
+        since = max(before + 1, min((first for _, first, _ in places), default=period))
+        changes: Counter[int] = Counter()
+        for place in places:
+            changes[max(place[1] + 1, since)] += 1
+            changes[self._last(view, place) + 1] -= 1
+        live = accumulate(changes[number] for number in range(since, period + 1))
+        return {period: 0} | dict(zip(range(since, period + 1), live, strict=True))
+
     def _keeps_place(self, view: str, place: Place, period: int) -> bool:
+        return self._last(view, place) >= period
+
+    def _last(self, view: str, place: Place) -> int:
+        """The last period in which a name keeps its place if it is not seen again."""
         _, first, last = place
-        days = ESTABLISHED if last > first and self._length(view) == DAY else 1
-        return last >= period - days
+        return last + (ESTABLISHED if last > first and self.period(view) == DAY else 1)
 
     def _cardinality_points(self, view: str, state: ViewState) -> Iterator[Point]:
         """Make the point of cardinality of a view, if more was cut than the last point reported."""
         if state.cut <= state.reported:
             return
-        state.reported, length = state.cut, self._length(view)
+        state.reported, length = state.cut, self.period(view)
         self._changed.setdefault(view, {})
         period = state.period if state.period > NEVER else state.last_cut * self._plan.pane_us // length
         yield Point(

@@ -243,6 +243,7 @@ class Merge(Stage):
     def _finish(self, *, last: bool = False) -> Iterator[Part]:
         highest = max((bucket.highest for bucket in self._buckets.values()), default=NEVER)
         self._sources.low = max(self._sources.low, highest + 1)
+        self.roster.end_frame(self.next, self._sources.low, rose=True)
         work = list(self._work(self.next, "", {}, low=FOREVER))
         return self._closer.close_panes(Floor(self._sources.low, FOREVER, True, last), work)
 
@@ -282,8 +283,7 @@ class Merge(Stage):
                 grown |= dict.fromkeys(kept.names)
             if len(kept.names):
                 bucket.put_rows(source, kept)
-        put = bucket.put
-        news = [entry for entry in entries.apart if put(entry.pane, entry.key, entry.slot, entry.content)]
+        news = [e for e in entries.apart if bucket.put(e.pane, e.key, e.slot, e.content)]
         self.counters["stale"] += len(entries.apart) - len(news)
         self.counters["moved"] += sum(entry.moved for entry in news)
         for entry in (entry for entry in news if entry.eager):

@@ -23,7 +23,7 @@ class ViewState(msgspec.Struct, array_like=True):
     last_cut: the greatest pane in which a name was cut. period: the one that the floor is in. cut: entries
     counted in `_other` in this period. reported: how many of them the last point contained. examples: of
     their names. least: the SAMPLE least hashes of their names, to estimate how many names there were.
-    live: the homes (see View) that had a place when this period began; 0: no period has begun.
+    live: the names of earlier periods that had a place when this one began.
     """
 
     last_cut: int = NEVER

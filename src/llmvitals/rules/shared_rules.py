@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from llmvitals.rules.rule import Rule
 
 
+def shares(rule: Rule) -> bool:
+    """Whether the live series share the promise of a rule."""
+    return getattr(rule.condition, "series", 1) is None
+
+
 def shared(rule: Rule, family: int) -> Rule:
     """The rule with the number of series that share its promise, if it leaves that to us.
 
     family: the shards times the live series of the rule's view on this shard, at least 1.
     """
-    condition = rule.condition
-    if getattr(condition, "series", family) is not None:
+    if not shares(rule):
         return rule
-    return replace(rule, condition=condition.model_copy(update={"series": min(family, MOST)}))
+    return replace(rule, condition=rule.condition.model_copy(update={"series": min(family, MOST)}))
 
 
 class SharedRules:
