@@ -136,6 +136,10 @@ def _without_wrappers(events: list[SpanEvent], above: Ancestors[SpanKey]) -> lis
     for span, around in outer.items():
         if around:
             inner.setdefault(around, []).append(models[span])
+    tools = _by_span(event for event in events if event.kind == "tool")
+    first_tool: dict[SpanKey | None, int] = {}
+    for tool, around in above.nearest(tools, models).items():
+        first_tool[around] = min(first_tool.get(around, tools[tool].span.start), tools[tool].span.start)
     dropped = set()
     for span in sorted(inner, key=lambda span: models[span].span.start):
         wrapper, calls = models[span], inner[span]
@@ -143,14 +147,20 @@ def _without_wrappers(events: list[SpanEvent], above: Ancestors[SpanKey]) -> lis
             # Two reports of one call: the outer one knows more, such as who asked.
             _fill_in(wrapper, calls[0], tuple(calls[0].fields))
             dropped.add(calls[0].span.key)
-        elif not _is_call_itself(wrapper, calls):
+        elif not _is_call_itself(wrapper, calls, first_tool.get(span)):
             _hand_down(wrapper, calls)
             dropped.add(span)
     return [event for event in events if event.kind != "llm" or event.span.key not in dropped]
 
 
-def _is_call_itself(wrapper: SpanEvent, inner: Sequence[SpanEvent]) -> bool:
-    """Whether one instrumentor tells of other tokens around the calls: an agent that the answer asked for."""
+def _is_call_itself(wrapper: SpanEvent, inner: Sequence[SpanEvent], first_tool: int | None) -> bool:
+    """Whether the wrapper's answer came before the inner calls, such as those of an agent that it asked for.
+
+    Its answer asked for a tool then, and its instrumentor tells of other tokens than those of inner calls.
+    first_tool: when the first tool in the wrapper began (ns).
+    """
+    if first_tool is None or first_tool > min(call.span.start for call in inner):
+        return False
     same = all(call.is_metered and call.span.scope == wrapper.span.scope for call in inner)
     told = [_tokens(call) for call in inner]
     added_up = tuple(sum(count or 0 for count in counts) for counts in zip(*told, strict=True))
