@@ -49,17 +49,15 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
 
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
-        waiting: dict[bytes, Panes] = {}
+        waiting: list[tuple[bytes, int, Vitals]] = []
         for pane, parts in sorted(self._by_pane(block.entries).items()):
             self._roster.rejected(_OFFSET, self.view, [*parts], [pane] * len(parts))
             self._roster.end_frame(_OFFSET, pane + 1, rose=True)
             if self._family != (family := self._roster.live(self.view)):
-                self._advance(waiting, pane)
-                waiting, self._family = {}, family
-            sums = ((key, pane, _joined(by_quarter)) for key, by_quarter in parts.items())
-            for home, panes in by_home(self._plan, self.view, sums).items():
-                waiting.setdefault(home, []).extend(panes)
-        self._advance(waiting, low)
+                self._advance(by_home(self._plan, self.view, waiting), pane)
+                waiting, self._family = [], family
+            waiting += [(key, pane, _joined(by_quarter)) for key, by_quarter in parts.items()]
+        self._advance(by_home(self._plan, self.view, waiting), low)
         self._advance({key: [] for key, state in self._states.items() if self._engine.due(state) <= low}, low)
 
     def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
