@@ -126,15 +126,19 @@ class Pipeline:
 
         days: whether all views have points, those of days; else the other views are left out.
         """
+        engine = ChosenSeries(self.engine, chosen)
         views = tuple(
-            view if view.name in chosen else replace(view, contributors=False, exemplars=False)
+            engine.narrowed(view, limited=days)
+            if view.name in chosen
+            else replace(view, contributors=False, exemplars=False)
             for view in self.merge.views.values()
             if view.name in chosen or (days and view.stored)
         )
-        engine = ChosenSeries(self.engine, chosen)
         by_name = {view.name: view for view in views}
         merge = replace(self.merge, views=by_name, engine=engine, windows="days" if days else "none")
-        combine = {topic: replace(plan, views=views) for topic, plan in self.combine.items()}
+        combine = {
+            topic: replace(plan, views=views, embedded=plan.meaning) for topic, plan in self.combine.items()
+        }
         return replace(self, combine=combine, merge=merge)
 
 

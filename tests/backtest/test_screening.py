@@ -126,6 +126,24 @@ USUAL: Final = "  - {alert: Usual, regression: {metric: error_share, by: [app]}}
 """A rule that remembers something for good, as soon as there was a call."""
 
 
+def test_a_view_keeps_what_the_chosen_rules_read(tmp_path: Path):
+    more = USUAL + "  - {alert: Topic, drift: {by: [app], learn: 1h}}\n"
+    given = Settings(alerts=folder(tmp_path / "rules", RULES + more), default_views=True)
+    pipeline = Pipeline.of(given, 1, [SOURCE])
+    for by, rule, days, read in (
+        ("app", "Topic", False, {"meaning"}),
+        ("app", "Fails", False, set()),
+        ("team", "Day", False, {"eager"}),
+        ("app", "Fails", True, set()),
+    ):
+        only = pipeline.only({by: {("x",): {rule}}}, days=days)
+        view = only.merge.views[by]
+        assert {name for name in ("eager", "meaning") if getattr(view, name)} == read
+        assert only.combine[""].embedded, "embeddings count as in the first reading"
+        # Open panes, and series beyond a limit, depend on the batches.
+        assert Replay(only).steady is not (days or "eager" in read)
+
+
 @pytest.mark.parametrize(
     ("rules", "evaluated"),
     [(RULES, {"Fails", "Silent", "Judged"}), (RULES + USUAL, {"Fails", "Usual"})],

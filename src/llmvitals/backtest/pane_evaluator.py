@@ -42,17 +42,15 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
 
     def take(self, block: Block, low: int) -> None:
         """Evaluate the panes below `low`; block: their entries, except those of earlier blocks."""
-        waiting: dict[bytes, Panes] = {}
+        waiting: list[tuple[bytes, int, Vitals]] = []
         for pane, parts in sorted(self._by_pane(block.entries).items()):
             if self._begins(pane):
-                self._advance(waiting, pane // self._length * self._length)
-                waiting = {}
+                self._advance(by_home(self._plan, self.view, waiting), pane // self._length * self._length)
+                waiting = []
                 self._begin(pane)
             self._note([*parts], pane)
-            sums = ((key, pane, _joined(by_quarter)) for key, by_quarter in parts.items())
-            for home, panes in by_home(self._plan, self.view, sums).items():
-                waiting.setdefault(home, []).extend(panes)
-        self._advance(waiting, low)
+            waiting += [(key, pane, _joined(by_quarter)) for key, by_quarter in parts.items()]
+        self._advance(by_home(self._plan, self.view, waiting), low)
 
     def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
         found: dict[int, Parts] = {}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SOURCE: Final = "replay"
 BATCH: Final = 2_000
 PANES: Final = 64
-"""So many panes, about, a batch of the second reading spans: rules look at all panes that are open then."""
+"""So many panes, about, a batch of the second reading spans where rules look at all panes that are open."""
 _FEWEST: Final = 16
 Outcome = dict[str, Any]
 
@@ -44,6 +44,12 @@ class Replay:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.stages = pipeline.alone({SOURCE: 1})
+        plan = pipeline.merge
+        self.steady = plan.windows == "none" and all(
+            view.stored and not plan.eager(name) for name, view in plan.views.items()
+        )
+        """Whether batches of any size have the same alerts: no rule reads open panes, and no series is beyond
+        a limit, as `Screening.days` has found of the stored views if no windows are written."""
 
     @classmethod
     def of(cls, settings: Settings) -> Replay:
@@ -120,11 +126,12 @@ def _run(stages: Replay, log: TemporaryLog, until: int | None) -> tuple[list[Poi
             elif message.topic is Topic.ALERTS:
                 alerts.append(Alert.decode(message.value or b""))
 
-    records, size = log.records(), _FEWEST
+    records, size = log.records(), BATCH if stages.steady else _FEWEST
     while batch := list(islice(records, size)):
         floor = stages.combine.floor
         keep(stages.feed(batch))
-        size = max(_FEWEST, min(BATCH, size * PANES // max(stages.combine.floor - floor, 1)))
+        if not stages.steady:
+            size = max(_FEWEST, min(BATCH, size * PANES // max(stages.combine.floor - floor, 1)))
     if until is not None:
         keep(stages.upto(until))
     keep(stages.finish())

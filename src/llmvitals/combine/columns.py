@@ -119,7 +119,7 @@ def columns(calls: Sequence[Call], plan: CombinePlan) -> Columns:
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
-    embedded = embedding_column(calls) if plan.meaning else NOTHING
+    embedded = embedding_column(calls) if plan.meaning or plan.embedded else NOTHING
     counted[embedded.places] = True
     return Columns(
         v,

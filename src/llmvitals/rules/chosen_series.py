@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmvitals.rules.engine import RuleEngine
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from llmvitals.record.alert import Alert
     from llmvitals.record.point import Point
+    from llmvitals.record.view import View
     from llmvitals.rules.bound_rule import RuleBinder
 
     Series = tuple[str, ...]
@@ -36,6 +38,17 @@ class ChosenSeries(RuleEngine):
     def reads(self, view: str) -> bool:
         """Whether any series of this view is evaluated."""
         return bool(self._chosen.get(view))
+
+    def narrowed(self, view: View, *, limited: bool) -> View:
+        """A view of chosen series with only what the rules that are evaluated read of it.
+
+        limited: whether it may have series beyond its limit. Which ones depends on the order of its entries,
+        and so on whether it is eager.
+        """
+        names = frozenset[str]().union(*self._chosen[view.name].values())
+        read = [rule.condition for rule in self.rules.by_view[view.name] if rule.name in names]
+        eager = view.eager if limited or not view.stored else any(each.eager for each in read)
+        return replace(view, eager=eager, meaning=any(each.meaning for each in read))
 
     def advance(
         self, view: str, series: tuple[str, ...], state: dict[str, Any], **step: Any
