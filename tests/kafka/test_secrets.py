@@ -129,7 +129,7 @@ def events(now: int) -> list[bytes]:
         "cost_usd": 0.5,
     }
     found += [json.dumps({**call, **nasty, "id": f"e{number}"}).encode() for number in range(4)]
-    for file in sorted(RECORDINGS.iterdir()):
+    for file in sorted(file for file in RECORDINGS.rglob("*") if file.is_file()):
         data = file.read_bytes()
         for text, canary in SAID.items():
             data = data.replace(text, canary)

@@ -124,7 +124,7 @@ class Roster:
         if place is not None and pane >= place[0]:
             if period > place[2]:
                 # As if the floor had come there first, so that the order of frames does not matter.
-                first = place[1] if self._keeps_place(view, place, period) else period
+                first = place[1] if self._last(view, place) >= period else period
                 self._set(view, key, (place[0], first, period))
             return True
         if place is None and pane > state.last_cut and len(places) < self.limit(view, offset):
@@ -216,7 +216,7 @@ class Roster:
             return
         self._live[view] = {state.period: state.live} | self._counted(view, state.period, period)
         for key, place in list(self._names_of(view).items()):
-            if not self._keeps_place(view, place, period):
+            if self._last(view, place) < period:
                 self._set(view, key, None)
         if state.period > NEVER:
             state.reset()
@@ -224,18 +224,18 @@ class Roster:
         self._changed.setdefault(view, {})
 
     def _counted(self, view: str, before: int, period: int) -> dict[int, int]:
-        """The live names of each period after `before`, up to this one."""
-        places = self._names_of(view).values()
-        since = max(before + 1, min((first for _, first, _ in places), default=period))
-        changes: Counter[int] = Counter()
-        for place in places:
-            changes[max(place[1] + 1, since)] += 1
-            changes[self._last(view, place) + 1] -= 1
+        """The live homes (see View) of each period after `before`, up to this one."""
+        lives, split, changes = dict[object, tuple[int, int]](), self._plan.views[view].split, Counter[int]()
+        for key, place in self._names_of(view).items():
+            home, life = series_of(key)[1][:-1] if split else key, (place[1], self._last(view, place))
+            known = lives.get(home, life)
+            lives[home] = min(known[0], life[0]), max(known[1], life[1])
+        since = max(before + 1, min((first for first, _ in lives.values()), default=period))
+        for first, last in lives.values():
+            changes[max(first + 1, since)] += 1
+            changes[last + 1] -= 1
         live = accumulate(changes[number] for number in range(since, period + 1))
         return {period: 0} | dict(zip(range(since, period + 1), live, strict=True))
-
-    def _keeps_place(self, view: str, place: Place, period: int) -> bool:
-        return self._last(view, place) >= period
 
     def _last(self, view: str, place: Place) -> int:
         """The last period in which a name keeps its place if it is not seen again."""
