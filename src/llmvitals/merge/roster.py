@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, zip_longest
+from itertools import zip_longest
 from typing import Final, NamedTuple
 
 import msgspec
 
 from llmvitals.errors import StateLost
 from llmvitals.merge.plan import Limits, MergePlan
-from llmvitals.merge.view_state import ViewState
+from llmvitals.merge.view_state import ViewState, live_homes
 from llmvitals.metrics.columns import CARDINALITY
 from llmvitals.record.point import Point
 from llmvitals.record.series import series_of
@@ -94,7 +94,7 @@ class Roster:
         for view, places in saved.changed.items():
             _update(self._places.setdefault(view, {}), places)
         self._live: dict[str, dict[int, int]] = {}
-        """View → the live names of each period that the last frame ended or began."""
+        """View → the live homes of each period that the last frame ended or began."""
         self._changes: deque[_FrameChange] = deque()
         self._changed: dict[str, dict[bytes, Place | None]] = {}
 
@@ -156,7 +156,7 @@ class Roster:
         return self._states[view].examples if view in self._states else ()
 
     def live(self, view: str, pane: int, floor: int) -> Iterator[tuple[int, int]]:
-        """How many names are live, at least 1, from a pane on: (floor, how many up to it), last `floor`.
+        """How many homes are live, at least 1, from a pane on: (floor, how many up to it), last `floor`.
 
         In a period they are those of earlier ones that had a place when it began. So the limits of rules
         depend neither on the hour nor on the frames in which calls come; in its first period a view has one.
@@ -214,7 +214,7 @@ class Roster:
         """Begin a period, if it is new: names that were not seen lately lose their places."""
         if period <= state.period:
             return
-        self._live[view] = {state.period: state.live} | self._counted(view, state.period, period)
+        self._live[view] = {state.period: state.live} | live_homes(self._lives(view), state.period, period)
         for key, place in list(self._names_of(view).items()):
             if self._last(view, place) < period:
                 self._set(view, key, None)
@@ -223,19 +223,18 @@ class Roster:
         state.period, state.live = period, self._live[view][period]
         self._changed.setdefault(view, {})
 
-    def _counted(self, view: str, before: int, period: int) -> dict[int, int]:
-        """The live homes (see View) of each period after `before`, up to this one."""
-        lives, split, changes = dict[object, tuple[int, int]](), self._plan.views[view].split, Counter[int]()
-        for key, place in self._names_of(view).items():
-            home, life = series_of(key)[1][:-1] if split else key, (place[1], self._last(view, place))
-            known = lives.get(home, life)
-            lives[home] = min(known[0], life[0]), max(known[1], life[1])
-        since = max(before + 1, min((first for first, _ in lives.values()), default=period))
-        for first, last in lives.values():
-            changes[max(first + 1, since)] += 1
-            changes[last + 1] -= 1
-        live = accumulate(changes[number] for number in range(since, period + 1))
-        return {period: 0} | dict(zip(range(since, period + 1), live, strict=True))
+    def _lives(self, view: str) -> Counter[tuple[int, int]]:
+        """The homes (see View) by the period in which each came, and the last in which it keeps its place."""
+        places = self._names_of(view)
+        if not self._plan.views[view].split:
+            few = Counter([(first, last) for _, first, last in places.values()]).items()
+            return Counter({(seen[0], self._last(view, (0, *seen))): many for seen, many in few})
+        homes: dict[tuple[str, ...], tuple[int, int]] = {}
+        for key, place in places.items():
+            home, life = series_of(key)[1][:-1], (place[1], self._last(view, place))
+            known = homes.get(home, life)
+            homes[home] = min(known[0], life[0]), max(known[1], life[1])
+        return Counter(homes.values())
 
     def _last(self, view: str, place: Place) -> int:
         """The last period in which a name keeps its place if it is not seen again."""

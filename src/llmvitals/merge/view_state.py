@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -23,7 +25,7 @@ class ViewState(msgspec.Struct, array_like=True):
     last_cut: the greatest pane in which a name was cut. period: the one that the floor is in. cut: entries
     counted in `_other` in this period. reported: how many of them the last point contained. examples: of
     their names. least: the SAMPLE least hashes of their names, to estimate how many names there were.
-    live: the names of earlier periods that had a place when this one began.
+    live: the homes (see View) of earlier periods that had a place when this one began.
     """
 
     last_cut: int = NEVER
@@ -57,3 +59,17 @@ class ViewState(msgspec.Struct, array_like=True):
 def _printable(series: tuple[str, ...]) -> str:
     text = "/".join(series)[:LONGEST]
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
+def live_homes(lives: Counter[tuple[int, int]], before: int, period: int) -> dict[int, int]:
+    """The live homes of each period after `before`, up to this one.
+
+    lives: homes by their first period, from the one after which they are live, and by their last.
+    """
+    since = max(before + 1, min((first for first, _ in lives), default=period))
+    changes: Counter[int] = Counter()
+    for (first, last), many in lives.items():
+        changes[max(first + 1, since)] += many
+        changes[last + 1] -= many
+    live = accumulate(changes[number] for number in range(since, period + 1))
+    return {period: 0} | dict(zip(range(since, period + 1), live, strict=True))
