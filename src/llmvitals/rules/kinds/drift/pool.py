@@ -51,13 +51,8 @@ def step(state: dict[str, Any], pane: int, length: int, least: int) -> tuple[str
         return None
     state.pop("merge", None)
     parts = [{space: part[space]} for part in map(_moments, state.pop("pool")) if space in part]
-    sampled = state.pop("sampled", {}).get(space, ())
-    calls = tuple(
-        [
-            SampledCall(trace, x, at, *call[3:])
-            for call, (at, trace, x) in zip(sampled, small([call[:3] for call in sampled]), strict=True)
-        ]
-    )
+    sampled = small(state.pop("sampled", {}).get(space, ()))
+    calls = tuple([SampledCall(trace, x, at, *source) for at, trace, x, *source in sampled])
     end, minutes = (pane + 1) * length, state.pop("minutes")
     crowded = crowding(state, calls, minutes)
     return space, Step(end, minutes, merge_meaning(parts)[space], calls, crowded)

@@ -6,7 +6,7 @@ witness function of the kernel mean (Gretton and others, "A kernel two-sample te
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -19,23 +19,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.rules.kinds.drift.calls import SampledCall
-    from llmvitals.sketch.moments import SampledVector as Sample
     from llmvitals.stats.whitening import Whitening
 
 NAMED: Final = 3
 """The number of calls to name, of new and of missing ones."""
 
 
-def small(sample: Sequence[Sample]) -> list[tuple[int, str, bytes]]:
-    """The sample with each x as int8, its greatest number at 127."""
+def small(sample: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The sample, whose entries have x in the third place, with x as int8, its greatest number at 127."""
     if not sample:
         return []
-    whole = np.frombuffer(b"".join(x for _, _, x in sample), "<i2").reshape(len(sample), -1)
+    whole = np.frombuffer(b"".join(entry[2] for entry in sample), "<i2").reshape(len(sample), -1)
     sizes = 127 / np.maximum(np.abs(whole).max(axis=1), 1)
     rows, width = np.rint(whole * sizes[:, None]).astype("i1").tobytes(), whole.shape[1]
     return [
-        (rank, trace, rows[place * width : (place + 1) * width])
-        for place, (rank, trace, _) in enumerate(sample)
+        (*entry[:2], rows[place * width : (place + 1) * width], *entry[3:])
+        for place, entry in enumerate(sample)
     ]
 
 
