@@ -84,13 +84,8 @@ def response_reports(calls: Sequence[Call]) -> Sequence[ResponseReport | None]:
 def _report(call: Call) -> ResponseReport | None:
     if call.cache_hit or call.operation not in MODEL_OPERATIONS:
         return None
-    end = ended(call)
-    return ResponseReport(
-        call.response_id or "",
-        end - round((call.latency_ms or 0) * 1_000),
-        end,
-        _instrumentor_hash(call.instrumentor),
-    )
+    name = call.response_id or ""
+    return ResponseReport(name, _begun(call), ended(call), _instrumentor_hash(call.instrumentor))
 
 
 def span_links(calls: Sequence[Call]) -> Sequence[SpanLink | None]:
@@ -107,12 +102,17 @@ def _link(call: Call) -> SpanLink | None:
     metered = call.input_tokens is not None or call.output_tokens is not None
     # In place of a call inside of it, one without tokens would lose them.
     stands = metered or call.status == "error" or kind not in MODEL_OPERATIONS
-    own, start = f"{kind}/{call.trace_id}/{call.span_id}", ended(call) - round((call.latency_ms or 0) * 1_000)
+    own, start = f"{kind}/{call.trace_id}/{call.span_id}", _begun(call)
     around = f">{own}" if stands else ""
     if not call.parent_id:
         return SpanLink((f"<{own}",), (around,), start)
     parent = f"{kind}/{call.trace_id}/{call.parent_id}"
     return SpanLink((f"<{own}", f">{parent}"), (around, f"<{parent}"), start)
+
+
+def _begun(call: Call) -> int:
+    """When a call began, µs; its end where its latency is unknown."""
+    return ended(call) - round((call.latency_ms or 0) * 1_000)
 
 
 @lru_cache(maxsize=1_024)
