@@ -136,6 +136,8 @@ def _without_wrappers(events: list[SpanEvent], above: Ancestors[SpanKey]) -> lis
     for span, around in outer.items():
         if around:
             inner.setdefault(around, []).append(models[span])
+    if not inner:
+        return events
     tools = _by_span(event for event in events if event.kind == "tool")
     first_tool: dict[SpanKey | None, int] = {}
     for tool, around in above.nearest(tools, models).items():
