@@ -136,9 +136,7 @@ class Pipeline:
         )
         by_name = {view.name: view for view in views}
         merge = replace(self.merge, views=by_name, engine=engine, windows="days" if days else "none")
-        combine = {
-            topic: replace(plan, views=views, embedded=plan.meaning) for topic, plan in self.combine.items()
-        }
+        combine = {topic: replace(plan, views=views) for topic, plan in self.combine.items()}
         return replace(self, combine=combine, merge=merge)
 
 

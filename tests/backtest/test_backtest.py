@@ -19,11 +19,13 @@ from commands import said
 from llmvitals.backtest import evaluator as trial
 from llmvitals.backtest import run
 from llmvitals.backtest.episodes import Episode, Span, differences, episodes, records
+from llmvitals.backtest.replay import replay_lines
 from llmvitals.backtest.run import Outcome
 from llmvitals.cli.tables.history import print_outcome
 from llmvitals.errors import ConfigError
 from llmvitals.publisher.file import publish_lines
 from llmvitals.record.alert import Alert
+from llmvitals.record.log import Logged
 from llmvitals.runtime.kafka import past_calls
 from llmvitals.settings import Settings
 from waiting import eventually
@@ -298,3 +300,17 @@ async def test_a_topic_is_read_from_a_time_to_its_end(
     assert [(one.begin, one.end) for one in found.verdicts[0].episodes] == [
         (one.begin, one.end) for one in expected
     ]
+
+
+def test_embeddings_are_counted_without_a_rule_of_drift(tmp_path: Path):
+    """`replay`, the backtest and the worker counted none without one, so such a rule never fired."""
+    rules = "groups: [{name: g, rules: [{alert: Embedded, threshold: {metric: embedded_share, above: 40%, by: [app]}}]}]"
+    there = folder(tmp_path / "rules", rules)
+    vector = {"embedding": {"model": "m", "vector": [1.0, 2.0]}}
+    lines = [call(n, NOON + n * SECOND, **(vector if n > 300 else {})) for n in range(900)]
+    logged = [Logged(offset, NOON // 1_000 + 10**9, line) for offset, line in enumerate(lines)]
+    assert {alert.rule for alert in worker_alerts(Settings(alerts=there), [logged])} == {"Embedded"}
+    (tmp_path / "calls.jsonl").write_bytes(b"\n".join(lines))
+    (verdict,) = backtest(tmp_path / "calls.jsonl", there).verdicts
+    assert [episode.rule for episode in verdict.episodes] == ["Embedded"]
+    assert [alert["rule"] for alert in replay_lines(lines, Settings(alerts=there))["alerts"]] == ["Embedded"]

@@ -139,7 +139,6 @@ def test_a_view_keeps_what_the_chosen_rules_read(tmp_path: Path):
         only = pipeline.only({by: {("x",): {rule}}}, days=days)
         view = only.merge.views[by]
         assert {name for name in ("eager", "meaning") if getattr(view, name)} == read
-        assert only.combine[""].embedded, "embeddings count as in the first reading"
         # Open panes, and series beyond a limit, depend on the batches.
         assert Replay(only).steady is not (days or "eager" in read)
 

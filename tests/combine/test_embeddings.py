@@ -212,16 +212,18 @@ def test_a_vector_of_nan_is_a_dead_letter_and_its_neighbours_count():
     assert summed(content)["mean", (), START // PANE].meaning["m/2"].count == 2
 
 
-def test_nothing_is_looked_at_where_no_rule_asks_for_drift():
+def test_embedded_calls_are_counted_where_no_rule_asks_for_drift():
+    vectors = [[1.0], [0.0], [1e40], [2.0]]
     events = [
         {"id": str(n), "ts": START // 1_000, "model": "gpt", "operation": operation,
-         "embedding": {"model": "m", "vector": [1.0]}}
-        for n, operation in enumerate(["chat", "evaluation"])
+         "embedding": {"model": "m", "vector": vector}}
+        for n, (operation, vector) in enumerate(zip(["chat", "chat", "chat", "evaluation"], vectors, strict=True))
     ]  # fmt: skip
     one = stage(plan(views=(View("all"),)))
-    found = summed(keep({}, [*one.apply(logged(events)), *one.finish()]))["all", (), START // PANE]
-    assert (found.total("embedded_calls"), found.total("unscored_calls"), found.meaning) == (0, 0, {})
-    assert one.counters["filtered"] == 1, "an evaluation that says nothing else"
+    found = summed(keep({}, [*one.apply(logged([*events, events[0]])), *one.finish()]))[
+        "all", (), START // PANE
+    ]
+    assert (found.total("embedded_calls"), found.total("unscored_calls"), found.meaning) == (2, 2, {})
 
 
 def test_numbers_and_base64_of_them_are_the_same():

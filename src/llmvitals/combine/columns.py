@@ -37,11 +37,11 @@ HEIGHT: Final = SPEED_US + 1
 _QUALITY: Final = [
     SUM[name]
     for name in (
-        "calls", "guarded_calls", "toxicity_count", "retrieval_calls", "unscored_calls", "tool_runs",
-        "evaluations", "outcomes",
+        "calls", "guarded_calls", "toxicity_count", "retrieval_calls", "unscored_calls", "embedded_calls",
+        "tool_runs", "evaluations", "outcomes",
     )
 ]  # fmt: skip
-"""An event counts if one of these is above 0, or if it has scores or an embedding."""
+"""An event counts if one of these is above 0, or if it has scores."""
 
 
 _UNPRICED_BY: Final = {
@@ -58,7 +58,8 @@ class Columns:
 
     vectors (HEIGHT × n): what each call adds to counters.SUMS, and SPEED_US. counted: whether anything of the
     event counts (an agent's span does not). contributors: a column for each of top_k.KINDS but "tool".
-    dimensions: a column for each dimension of the plan. tools, scores: by name. embedded: embeddings.
+    dimensions: a column for each dimension of the plan. tools, scores: by name. embedded: the usable vectors,
+    if a view has meaning.
     """
 
     vectors: Ints
@@ -117,10 +118,11 @@ def columns(calls: Sequence[Call], plan: CombinePlan) -> Columns:
     scored = scores(calls)
     _surroundings(v, calls, scored)
     ids, traces = [call.id for call in calls], [call.trace_id for call in calls]
+    embedded, unusable = embedding_column(calls)
+    v[SUM["embedded_calls"], embedded.places] = 1
+    v[SUM["unscored_calls"], unusable] = 1
     counted: Flags = np.bitwise_or.reduce(v[_QUALITY]) > 0
     counted[scored.places] = True
-    embedded = embedding_column(calls) if plan.meaning or plan.embedded else NOTHING
-    counted[embedded.places] = True
     return Columns(
         v,
         counted,
@@ -139,7 +141,7 @@ def columns(calls: Sequence[Call], plan: CombinePlan) -> Columns:
         tuple([_dimension(calls, name) for name in plan.dimensions]),
         tools(calls),
         scored,
-        embedded,
+        embedded if plan.meaning else NOTHING,
     )
 
 

@@ -64,15 +64,30 @@ class FeaturedVectors(NamedTuple):
 _AT_ONCE: Final = 2_048
 
 
-def embedding_column(calls: Sequence[Call]) -> MultiValued:
-    """The embedding of each call that has one. The names are call.Embedding; the values are unused."""
-    column = [call.embedding for call in calls]
-    places = [place for place, embedding in enumerate(column) if embedding is not None]
-    if not places:
-        return NOTHING
-    embeddings = np.empty(len(places), object)
-    embeddings[:] = [column[place] for place in places]
-    return MultiValued(np.array(places, np.int64), embeddings, np.zeros(len(places), np.int64))
+class CallVector(NamedTuple):
+    """The vector of a call. numbers: little-endian float32, finite and not all 0."""
+
+    model: str
+    numbers: bytes
+
+
+def embedding_column(calls: Sequence[Call]) -> tuple[MultiValued, Ints]:
+    """The usable vector of each call that has one, and the places of calls whose vector is unusable.
+
+    The names are CallVector; the values are unused. A vector is usable if it is finite and not 0.
+    """
+    column = [(place, call.embedding) for place, call in enumerate(calls) if call.embedding is not None]
+    if not column:
+        return NOTHING, np.empty(0, np.int64)
+    vectors = [CallVector(embedding.model, packed(embedding)) for _, embedding in column]
+    sizes = [len(vector.numbers) // 4 for vector in vectors]
+    numbers = np.abs(np.frombuffer(b"".join([vector.numbers for vector in vectors]), "<f4"))
+    top = np.maximum.reduceat(numbers, np.cumsum([0, *sizes[:-1]]))
+    usable, places = np.isfinite(top) & (top > 0), np.array([place for place, _ in column], np.int64)
+    names = np.empty(len(vectors), object)
+    names[:] = vectors
+    column_of = MultiValued(places[usable], names[usable], np.zeros(int(usable.sum()), np.int64))
+    return column_of, places[~usable]
 
 
 class EmbeddingReader:
@@ -83,36 +98,22 @@ class EmbeddingReader:
         self._scales = scales
         self._known = _KnownSpaces(self)
 
-    def read(
-        self, column: MultiValued, ids: Sequence[str], sources: Sequence[str]
-    ) -> tuple[Embeddings, Ints]:
-        """Read a column. Returns the usable vectors and the places of calls whose vector is unusable.
-
-        ids, sources: of all calls; see moments.SampledVector.
-        """
-        embeddings = column.names.tolist()
-        numbers = [packed(embedding) for embedding in embeddings]
-        known = [
-            self._known[embedding.model, len(data)]
-            for embedding, data in zip(embeddings, numbers, strict=True)
-        ]
-        vectors, unusable = {}, [np.empty(0, np.int64)]
+    def read(self, column: MultiValued, ids: Sequence[str], sources: Sequence[str]) -> Embeddings:
+        """Read a column of CallVector. ids, sources: of all calls; see moments.SampledVector."""
+        numbers = [vector.numbers for vector in column.names]
+        known = [self._known[vector.model, len(vector.numbers)] for vector in column.names]
+        vectors = {}
         groups: dict[SpaceKind, list[int]] = {}
         for place, (kind, _) in enumerate(known):
             groups.setdefault(kind, []).append(place)
         for kind, members in groups.items():
             matrix = np.frombuffer(b"".join([numbers[n] for n in members]), "<f4").reshape(len(members), -1)
-            spaces = [known[n][1] for n in members]
-            x, usable = space(*kind).vectors(matrix)
+            x, _ = space(*kind).vectors(matrix)
             calls = column.places[members]
-            unusable.append(calls[~usable])
-            calls = calls[usable]
-            if len(calls):
-                places = calls.tolist()
-                ranks = _ranks([ids[place] for place in places], [sources[place] for place in places])
-                x = x if usable.all() else x[usable]
-                vectors[kind] = Vectors(calls, ranks, np.array(spaces, np.int64)[usable], x)
-        return vectors, np.concatenate(unusable)
+            places = calls.tolist()
+            ranks = _ranks([ids[place] for place in places], [sources[place] for place in places])
+            vectors[kind] = Vectors(calls, ranks, np.array([known[n][1] for n in members], np.int64), x)
+        return vectors
 
     def space_of(self, model: str, size: int) -> tuple[SpaceKind, int]:
         """The kind and the code of the space of a model's vectors of `size` bytes."""

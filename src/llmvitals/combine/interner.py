@@ -109,15 +109,11 @@ class Interner:
         return self._series
 
     def _embedded(self, matrix: Ints, columns: Columns) -> Embeddings:
-        """Read the embeddings of calls, and mark in the matrix which calls have a usable one."""
+        """The vectors of the calls that are no copies."""
         if not len(columns.embedded.places):
             return {}
         copies = np.flatnonzero(matrix[SUM["duplicates"]])
-        embedded, unusable = self.vectors.read(columns.embedded.without(copies), columns.ids, columns.sources)
-        matrix[SUM["unscored_calls"], unusable] = 1
-        for vectors in embedded.values():
-            matrix[SUM["embedded_calls"], vectors.places] = 1
-        return embedded
+        return self.vectors.read(columns.embedded.without(copies), columns.ids, columns.sources)
 
 
 class Interners:

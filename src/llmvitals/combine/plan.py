@@ -64,8 +64,7 @@ class CombinePlan:
     contributors of a kind are kept in a frame. dedupe_us: for how long after the end of their pane ids are
     remembered. max_ids: how many ids of sealed panes, for each source partition. scales: embedding model →
     bandwidth other than the default. dead_letters: name of their topic for the alert on a broken producer;
-    "": no such alert. packed: whether frames are messages; else `Combine.hand_over` returns them. embedded:
-    whether embeddings are counted even where no view adds them up.
+    "": no such alert. packed: whether frames are messages; else `Combine.hand_over` returns them.
     unknown_models: gives the models without a price → the nearest known one. unmetered: bounds the cost of a
     call that `assess` knows no cost of; None if nobody bills it or its tokens are known.
     """
@@ -88,7 +87,6 @@ class CombinePlan:
     scales: Mapping[str, float] = field(default_factory=dict)
     dead_letters: str = ""
     packed: bool = True
-    embedded: bool = False
     unknown_models: Callable[[], Mapping[str, str]] = dict
     unmetered: Callable[[Call], Unmetered | None] = _metered
     dimensions: tuple[str, ...] = field(init=False)
