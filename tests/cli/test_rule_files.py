@@ -53,9 +53,9 @@ def events(tmp_path: Path) -> Path:
     return file
 
 
-def run(*words: object) -> tuple[int, str]:
+def run(*words: object, columns: int = 200) -> tuple[int, str]:
     """The exit code and the output."""
-    done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "200", "NO_COLOR": "1"})
+    done = CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": f"{columns}", "NO_COLOR": "1"})
     return done.exit_code, done.output + (str(done.exception) if done.exception else "")
 
 
@@ -146,3 +146,16 @@ def test_calls_are_replayed_and_backtested_with_other_rules(folder, events, name
     assert code == 0
     assert all(rule in out for rule in rules)
     assert ("Fails" in out) == ("Fails" in rules)
+
+
+def test_a_narrow_terminal_shows_whole_names(folder, events):
+    """On 80 columns `alerts backtest` gave the names of rules one character of width."""
+    long = (folder / "slow.yaml").read_text().replace("alert: Slow", "alert: GuardrailBlocksOfSupport")
+    (folder / "slow.yaml").write_text(long)
+    for test in folder.glob("*_test.yaml"):
+        test.unlink()
+    for words in (["check", folder], ["backtest", "--file", events, "--rules", folder]):
+        code, out = run("alerts", *words, columns=80)
+        assert code == 0, out
+        assert "GuardrailBlock" in out
+        assert "…" not in out

@@ -44,8 +44,8 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     return made
 
 
-def run(*words: str, code: int = 0) -> str:
-    result = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, words)
+def run(*words: str, code: int = 0, columns: int = 200) -> str:
+    result = CliRunner(env={"COLUMNS": f"{columns}", "TERM": "dumb"}).invoke(app, words)
     assert result.exit_code == code, result.output
     return " ".join(result.output.split())
 
@@ -132,8 +132,10 @@ def test_what_fires_is_listed_with_its_state(topics: Topics) -> None:
         "soon": "waits to be told",
         "old": "held until llmvitals has caught up",
     }
-    said = run("alerts", "list")
-    assert "critical TeamBudget team=told $64 $64 $100 2025-01-01 12:00 UTC told C1 17.01" in said
+    said = run("alerts", "list", columns=80)
+    assert "2025-01-01 12:00 UTC TeamBudget $64 told critical team=told peak $64 " in said
+    assert "limit $100 C1 17.01" in said
+    assert "…" not in said, "nothing is cut on a narrow terminal"
     topics.values[Topic.INCIDENTS] = []
     assert run("alerts", "list") == "Nothing fires."
 

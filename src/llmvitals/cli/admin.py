@@ -8,11 +8,11 @@ from typing import Annotated, Final
 
 import typer
 from pydantic import SecretStr
-from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 
 _MARKS: Final = {"fine": ("fine", "green"), "warning": ("check", "yellow"), "wrong": ("wrong", "red")}
 
@@ -80,7 +80,7 @@ def show(
     if as_json:
         typer.echo(json.dumps(values, indent=2))
         return
-    table = Table("setting", "value", "meaning", box=None)
+    table = plain_table("setting", "value", "meaning")
     for name, field in type(settings).model_fields.items():
         value = values[name]
         text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
@@ -106,7 +106,7 @@ def doctor() -> None:
     from llmvitals.cli.doctor import examine  # noqa: PLC0415
 
     findings = asyncio.run(examine(settings_.load()))
-    table = Table("check", "", "found", "what to do", box=None)
+    table = plain_table("check", "", "found", "what to do")
     for finding in findings:
         mark = Text(*_MARKS[finding.state])
         table.add_row(finding.what, mark, finding.found, finding.cure)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
@@ -17,6 +16,7 @@ from llmvitals.cli.rule_files import RulesOption
 from llmvitals.cli.silence import cases, drawn, read_topic
 from llmvitals.cli.stored import name_store
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table, stacked
 from llmvitals.metrics.words import FACETS
 from llmvitals.notify import figure
 from llmvitals.record.incident import Entry, Incident, decode
@@ -39,26 +39,18 @@ def firing(as_json: Annotated[bool, typer.Option("--json", help="One JSON object
     rows = sorted(_firing_rows(entries), key=lambda row: (row["since"], row["incident"], row["episode"]))
     if not drawn(rows, "Nothing fires.", as_json=as_json):
         return
-    table = Table("since", "severity", "rule", "labels", box=None, header_style="bold")
-    for name in ("now", "peak", "limit"):
-        table.add_column(name, justify="right")
-    table.add_column("as of")
-    table.add_column("state")
-    table.add_column("in Slack")
+    table = plain_table("since", "rule, labels", figures=("now",), last=("state",))
     for row in rows:
         labels = ", ".join(f"{name}={clean(value)}" for name, value in row["labels"].items())
         place = f"{row['channel']} {row['ts']}".strip() if row["posted"] else ""
+        severity = Text(clean(row["severity"], 20), SEVERITIES.get(row["severity"].lower(), "yellow"))
+        rule = " · ".join(filter(None, (clean(row["rule"], 80), FACETS.get(row["facet"], row["facet"]))))
+        alert = alerts[row["episode"]]
         table.add_row(
-            moment(row["since"]),
-            Text(clean(row["severity"], 20), SEVERITIES.get(row["severity"].lower(), "yellow")),
-            " · ".join(filter(None, (clean(row["rule"], 80), FACETS.get(row["facet"], row["facet"])))),
-            labels,
-            figure.value(alerts[row["episode"]]),
-            figure.number(alerts[row["episode"]], row["peak"]),
-            figure.bound(alerts[row["episode"]]).removeprefix("limit "),
-            moment(row["at"]),
-            clean(row["state"], 200),
-            place,
+            Text.assemble(f"{moment(row['since'])}\n", severity),
+            stacked(rule, labels),
+            stacked(figure.value(alert), f"peak {figure.number(alert, row['peak'])}", figure.bound(alert)),
+            stacked(clean(row["state"], 200), f"as of {moment(row['at'])}", place),
         )
     terminal().print(table)
 

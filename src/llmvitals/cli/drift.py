@@ -13,6 +13,7 @@ import typer
 from llmvitals import settings as settings_
 from llmvitals.cli.stored import Where, name_store, pairs, read_drift
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,11 +156,7 @@ async def _learn(
 
 
 def _print_learned(engine: RuleEngine, rule: Rule, learned: Sequence[Learned]) -> None:
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(*_names(engine, rule), box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("minutes", "calls", "φ", ""):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table(*_names(engine, rule), figures=("minutes", "calls", "φ"), last=("",))
     for entry in learned:
         made = entry.baseline
         enough = "" if made else "too few calls to learn from"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.cli.rule_files import RulesOption, chosen, folder_of, is_test, read_rules
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.errors import RuleError
 from llmvitals.routing import Route
 from llmvitals.rules.files import raise_all
@@ -103,11 +103,11 @@ def check(
         return
     console = terminal(soft_wrap=True)
     if rows:
-        table = Table(box=None)
-        for name in rows[0]:
-            table.add_column(name, no_wrap=name in ("rule", "kind", "severity"), overflow="fold")
+        table = plain_table("rule", "watches", "by", "severity", "goes to")
+        table.columns[0].no_wrap = True
         for row in rows:
-            table.add_row(*row.values())
+            watches = f"{row['kind']}: {row['watches']}"
+            table.add_row(row["rule"], watches, row["by"], row["severity"], row["goes to"])
         terminal().print(table)
     for warning in warnings:
         console.print(warning, style="yellow", highlight=False)

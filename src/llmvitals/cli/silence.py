@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.table import Table
 
 from llmvitals import settings as settings_
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.errors import LlmvitalsError
 from llmvitals.record.incident import Case, Entry
 from llmvitals.record.incident import decode as entry
@@ -125,7 +125,7 @@ def list_silences(
     rows = sorted((s for s in found if ended or s.ends > now), key=lambda s: (s.ends, s.id))
     if not drawn(rows, "Nothing is silenced.", as_json=as_json):
         return
-    table = Table("id", "matchers", "until", "by", "comment", box=None, header_style="bold")
+    table = plain_table("id", "matchers", "until", "by", "comment")
     for row in rows:
         state = "ended " if row.ends <= now else "its incident is over, at most " if row.incident else ""
         lifts = " (lifts verdicts)" if row.kind == "override" else ""

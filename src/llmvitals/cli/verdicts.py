@@ -14,6 +14,7 @@ from rich.text import Text
 
 from llmvitals import settings as settings_
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table, stacked
 from llmvitals.metrics.quantity import amount
 from llmvitals.record.log import Topic
 from llmvitals.record.verdict import Verdict
@@ -110,21 +111,21 @@ def _named(key: bytes) -> tuple[str, dict[str, str]]:
 
 
 def _table(rows: Iterable[Verdict]) -> Table:
-    table = Table("verdict", "rule", "series", "since", "until", box=None, header_style="bold")
-    for name in ("spent", "limit", "overshoot"):
-        table.add_column(name, justify="right")
-    table.add_column("lifted by")
+    table = plain_table("verdict", "rule, series", "since, until", figures=("spent",), last=("lifted by",))
     for verdict in rows:
         unit = _UNITS.get(verdict.metric, "count")
         table.add_row(
             Text(verdict.verdict, _COLOURS[verdict.verdict]),
-            clean(verdict.rule),
-            _series(verdict.series),
-            moment(verdict.since),
-            moment(verdict.until) if verdict.until is not None else "it has room again",
-            amount(verdict.spent, unit),
-            amount(verdict.limit, unit),
-            amount(verdict.overshoot, unit) if verdict.overshoot else "",
+            stacked(clean(verdict.rule), _series(verdict.series)),
+            stacked(
+                moment(verdict.since),
+                moment(verdict.until) if verdict.until is not None else "it has room again",
+            ),
+            stacked(
+                amount(verdict.spent, unit),
+                f"of {amount(verdict.limit, unit)}",
+                f"{amount(verdict.overshoot, unit)} over" if verdict.overshoot else "",
+            ),
             clean(verdict.override),
         )
     return table

@@ -6,10 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich.table import Table
 from rich.text import Text
 
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.metrics.quantity import amount
 from llmvitals.wording import clean
 
@@ -111,7 +111,7 @@ def _print_given(found: Audit, console: Console) -> None:
     rows = found.given()
     if not rows:
         return
-    table = _table("given costs of", "calls", "given", "by list", "apart")
+    table = plain_table("given costs of", figures=("calls", "given", "by list", "apart"))
     for row in rows[:_ROWS]:
         costs = (amount(cost / _NANO, "usd") for cost in (row.given, row.computed))
         table.add_row(clean(row.model, 80), f"{row.calls:,}", *costs, _apart(row.deviation))
@@ -122,7 +122,7 @@ def _print_plans(found: Audit, console: Console) -> None:
     plans, days = found.plans.found(), found.plans.days
     if not plans:
         return
-    table = _table(f"flat-rate plans, {days:.1f} days", "users", "calls", "by list", "by plan")
+    table = plain_table(f"flat-rate plans, {days:.1f} days", figures=("users", "calls", "by list", "by plan"))
     for plan in plans:
         costs = (amount(cost / _NANO, "usd") for cost in (plan.listed, plan.cost(days)))
         table.add_row(clean(plan.name, 80), f"{len(plan.users):,}", f"{plan.calls:,}", *costs)
@@ -143,11 +143,7 @@ def _print_bill(compared: Sequence[Compared], console: Console, *, share: float)
     rows += [row for row in compared if row.day and abs(row.deviation) > share][:_ROWS]
     if not rows:
         return
-    table = Table(box=None, header_style="bold")
-    for name in ("bill of", "day", "model", "of"):
-        table.add_column(name, overflow="fold")
-    for name in ("billed", "counted", "apart"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = plain_table("bill of", "day", "model", "of", figures=("billed", "counted", "apart"))
     for row in rows:
         costs = row.measure == _COST
         figures = (
@@ -165,14 +161,6 @@ def _print_bill(compared: Sequence[Compared], console: Console, *, share: float)
             style=style,
         )
     console.print(table)
-
-
-def _table(first: str, *names: str) -> Table:
-    table = Table(box=None, header_style="bold")
-    table.add_column(first, overflow="fold")
-    for name in names:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
 
 
 def _apart(share: float) -> str:

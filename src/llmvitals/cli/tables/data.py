@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.metrics.quantity import amount
 from llmvitals.window import SECOND
 
@@ -49,9 +50,9 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(" · ".join(f"{outcome[name]:,} {name.replace('_', '-')}" for name in names))
     for code, count in outcome["dead_letters"].items():
         console.print(f"{count:,} could not be read: {code}", style="yellow")
-    table = Table("day", "app", box=None)
-    for name in ("calls", "errors", "input tokens", "output tokens", "p95", "cost"):
-        table.add_column(name, justify="right")
+    table = plain_table(
+        "day", "app", figures=("calls", "errors", "input tokens", "output tokens", "p95", "cost")
+    )
     for row in (row for row in outcome["series"] if row["view"] == "app"):
         slow = row.get("latency_ms_p95")
         table.add_row(

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.show import labelled, when
+from llmvitals.console import plain_table
 from llmvitals.metrics.columns import GREATEST
 from llmvitals.metrics.quantity import span
 from llmvitals.report.canary import NOTABLE
@@ -172,18 +173,17 @@ def print_references(seen: Found, console: Console) -> None:
     if not seen.courses:
         console.print("No rule of drift has said anything in this time.")
         return
-    table = Table("rule", "series", "reference", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("calls", "φ", "statistic", "threshold"):
-        table.add_column(name, justify="right", no_wrap=True)
+    figures = ("calls", "φ", "statistic", "threshold")
+    table = plain_table("rule", "series", "reference", "model", figures=figures)
     for course in seen.courses:
         fields = course.newest
         there = fields.get("statistic") is not None
         age = span(round((fields.get("reference_age_s") or 0) * SECOND))
         table.add_row(
-            Text(course.rule),
+            course.rule,
             labelled(course.labels),
             f"{age} old" if there else "learning",
-            Text(_model(fields)),
+            _model(fields),
             f"{fields.get('reference_calls') or 0:,}",
             f"{fields['overdispersion']:.2f}" if fields.get("overdispersion") is not None else "–",
             f"{fields['statistic']:.2f}" if there else "–",

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from llmvitals.backtest.episodes import differences
 from llmvitals.backtest.show import labelled, value, when
+from llmvitals.console import plain_table, stacked
 from llmvitals.metrics.quantity import span
 from llmvitals.window import DAY, SECOND
 
@@ -70,53 +71,38 @@ def _head(outcome: Outcome) -> str:
 
 
 def _records(found: Sequence[Record]) -> Table:
-    table = _by_rule("fired", "a week", "first, last", "in all, median", "flaps", "highest")
+    figures = ("fired", "a week", "first,\nlast", "in all,\nmedian", "flaps", "highest")
+    table = plain_table("rule", figures=figures)
     for record in found:
         if record.fired:
-            table.add_row(Text(record.rule), *_row(record))
-    return table
-
-
-def _by_rule(*columns: str, gap: int = 0) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 3, gap, 0))
-    table.add_column("rule", overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+            table.add_row(record.rule, *_row(record))
     return table
 
 
 def _row(record: Record) -> Iterator[Text]:
-    going = f", {record.open} on" if record.open else ""
-    yield two(f"{record.fired:,}", f"in {record.series:,} series{going}")
+    going = f"{record.open:,} still on" if record.open else ""
+    yield stacked(f"{record.fired:,}", f"{record.series:,} series", going)
     yield Text(f"{record.per_week:,.1f}")
-    yield two(when(record.first), when(record.last) if record.fired > 1 else "")
-    yield two(span(record.total), span(record.median) if record.fired > 1 else "")
+    yield stacked(when(record.first), when(record.last) if record.fired > 1 else "")
+    yield stacked(span(record.total), span(record.median) if record.fired > 1 else "")
     yield Text(f"{record.flaps:,}" if record.flaps else "–", style="red" if record.flaps else "dim")
-    yield two(value(record.worst, record.unit), f"of {value(record.limit, record.unit)}")
-
-
-def two(first: str, second: str) -> Text:
-    """Two lines, the second one dim."""
-    return Text.assemble(first, "\n" if second else "", (second, "dim"))
+    yield stacked(value(record.worst, record.unit), f"of {value(record.limit, record.unit)}")
 
 
 def _difference(outcome: Outcome, console: Console) -> None:
     ours, theirs = (str(verdict.folder) for verdict in outcome.verdicts)
-    table = Table("rule", box=None, pad_edge=False)
-    for name in (f"only {ours}", f"only {theirs}", "same", "other times"):
-        table.add_column(Text(name), justify="right")
+    figures = (f"only {ours}", f"only {theirs}", "same", "other times")
+    table = plain_table("rule", figures=figures)
     for change in differences(outcome.pairs):
         counts = (change.only_ours, change.only_theirs, change.same, change.moved)
-        table.add_row(Text(change.rule), *(f"{count:,}" if count else "" for count in counts))
+        table.add_row(change.rule, *(f"{count:,}" if count else "" for count in counts))
     console.print(table)
     differing = [pair for pair in outcome.pairs if not pair.same]
     if not differing:
         console.print("Both say the same, at the same times.")
         return
     console.print()
-    listed = Table("rule", "series", box=None, pad_edge=False)
-    listed.add_column(Text(ours))
-    listed.add_column(Text(theirs))
+    listed = plain_table("rule", "series", ours, theirs)
     for pair in differing[:MOST]:
         either = pair.either
         listed.add_row(Text(either.rule), Text(labelled(either.labels)), _life(pair.ours), _life(pair.theirs))
@@ -138,15 +124,13 @@ def print_history(found: Sequence[Change], console: Console) -> None:
     if not found:
         console.print("No alert has changed in this time.")
         return
-    table = Table("when (UTC)", "rule", "series", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("value", "limit", "lasted"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("by")
+    figures = ("value", "limit", "lasted")
+    table = plain_table("when (UTC)", "rule", "series", "state", figures=figures, last=("by",))
     for change in found:
         state = " ".join(filter(None, (change.state, change.facet, change.level)))
         table.add_row(
             when(change.at, seconds=True),
-            Text(change.rule),
+            change.rule,
             Text.assemble(
                 labelled(change.labels), " " * bool(change.labels), (change.fingerprint[:8], "dim")
             ),
@@ -154,7 +138,7 @@ def print_history(found: Sequence[Change], console: Console) -> None:
             value(change.value, change.unit),
             value(change.limit, change.unit),
             "" if change.state == "firing" else span(int(change.seconds * SECOND)),
-            Text(change.by),
+            change.by,
         )
     console.print(table)
 
@@ -197,18 +181,19 @@ def print_report(found: Report, console: Console) -> None:
 
 
 def _rules(lines: Sequence[RuleSummary]) -> Table:
-    table = _by_rule("fired", "a week", "acknowledged after", "resolved after", "flaps", "at night", gap=1)
+    figures = ("fired", "a week", "acknowledged\nafter", "resolved\nafter", "flaps", "at night")
+    table = plain_table("rule", figures=figures)
     for line in lines:
         record = line.record
         going = f"{record.open:,} still on" if record.open else ""
         table.add_row(
-            Text(record.rule),
-            two(f"{record.fired:,}", going),
+            record.rule,
+            stacked(f"{record.fired:,}", going),
             f"{record.per_week:,.1f}",
             _spread(line.acknowledge),
             _spread(line.resolve),
             Text(f"{record.flaps:,}" if record.flaps else "–", style="red" if record.flaps else "dim"),
-            Text(f"{line.night:.0%}"),
+            f"{line.night:.0%}",
         )
     return table
 
@@ -217,16 +202,14 @@ def _levels(levels: Sequence[Level], console: Console) -> None:
     if not levels:
         return
     _title(console, "Limits against the past", "by the worst stored value of each series and hour")
-    table = Table("rule", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for name in ("limit", "passed, hours a week", "once a week it was", "out of"):
-        table.add_column(name, justify="right")
+    table = plain_table("rule", "limit", "passed,\nhours a week", "once a week it was", "out of")
     for level in levels:
         if level.why:
-            table.add_row(Text(level.rule), value(level.limit, level.unit), Text(level.why, style="dim"))
+            table.add_row(level.rule, value(level.limit, level.unit), Text(level.why, style="dim"))
             continue
         once = Text("too little to tell", "dim") if level.once is None else value(level.once, level.unit)
         read = f"{level.values:,} × {level.window}, {level.series:,} series"
-        table.add_row(Text(level.rule), value(level.limit, level.unit), f"{level.beyond:,.1f}", once, read)
+        table.add_row(level.rule, value(level.limit, level.unit), f"{level.beyond:,.1f}", once, read)
     console.print(table)
 
 
@@ -238,5 +221,5 @@ def _title(console: Console, text: str, more: str) -> None:
 def _spread(found: Spread | None) -> Text:
     if found is None:
         return Text("–", style="dim")
-    most = f"9 of 10 within {span(found.p90)}" if found.count > 1 else ""
-    return two(span(found.median), most)
+    most = ("9 of 10 within", span(found.p90)) if found.count > 1 else ()
+    return stacked(span(found.median), *most)

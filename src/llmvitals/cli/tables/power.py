@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
 from rich.text import Text
 
 from llmvitals.backtest.show import labelled
+from llmvitals.console import plain_table
 from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import metric_of
 
@@ -27,19 +27,16 @@ def print_power(found: Sequence[Seen], days: float | None, console: Console) -> 
     if not found:
         console.print("No rule here says what it can see of these calls.")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("rule", no_wrap=True)
-    table.add_column("series")
-    for name in ("calls a day", "usual", "in a day", "in a week"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+    figures = ("calls\na day", "usual", "in a\nday", "in a\nweek")
+    table = plain_table("rule", "series", figures=figures, last=("",))
+    table.columns[0].no_wrap = True
     notes = list(dict.fromkeys(seen.power.note for seen in found[:MOST] if seen.power.note))
     console.print("The smallest change that would be found in a day and in a week:")
     for seen in found[:MOST]:
         one = seen.power
         table.add_row(
-            Text(seen.rule),
-            Text(labelled(seen.labels)),
+            seen.rule,
+            labelled(seen.labels),
             f"{one.calls:,.0f}",
             _base(one.metric, one.base),
             _change(one.day),

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import typer
-from rich.table import Table
 
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.price.compare import base, text
 from llmvitals.wording import clean
 
@@ -39,9 +39,7 @@ def print_listing(listing: Listing, found: Figures) -> None:
     if not found:
         typer.echo("It has no price for a token: calls are unpriced.")
         return
-    table = Table("tier", "price of", box=None, header_style="bold")
-    table.add_column("dollars", justify="right")
-    table.add_column("for a")
+    table = plain_table("tier", "price of", figures=("dollars",), last=("for a",))
     for key, price in found.items():
         tier, kind, unit = words(key)
         table.add_row(tier, kind, text(price), unit)
@@ -65,12 +63,7 @@ def print_differences(found: Sequence[Difference], *, as_json: bool) -> None:
     if not found:
         typer.echo("No price differs.")
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column("model", overflow="fold")
-    for name in ("tier", "price of"):
-        table.add_column(name)
-    for name in ("old", "new", "change"):
-        table.add_column(name, justify="right")
+    table = plain_table("model", "tier", "price of", figures=("old", "new", "change"))
     for one in found:
         tier, kind, _ = words(one.key)
         change = "" if one.change is None else f"{one.change:+.1%}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich.table import Table
 
 from llmvitals.console import console as terminal
+from llmvitals.console import plain_table
 from llmvitals.metrics.quantity import amount
 from llmvitals.wording import clean
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmvitals.audit.reprice import Repriced, Repricing
 
 _NANO: Final = 1e9
+_COLUMNS: Final = ("calls", "old", "new", "change")
 _ROWS: Final = 100
 """Rows that are listed; `--json` has all."""
 
@@ -39,25 +40,16 @@ def print_repriced(repricing: Repricing, refused: int) -> None:
     if not rows:
         return
     for name in ("team", "model"):
-        table = _table(name)
+        table = plain_table(name, figures=_COLUMNS)
         for value, row in sorted(repricing.by(name).items(), key=lambda pair: pair[0]):
             table.add_row(clean(value, 80), *_figures(row))
         console.print(table)
-    table = _table("day", "team", "model")
+    table = plain_table("day", "team", "model", figures=_COLUMNS)
     for row in rows[:_ROWS]:
         table.add_row(row.day, clean(row.team, 80), clean(row.model, 80), *_figures(row))
     console.print(table)
     if len(rows) > _ROWS:
         console.print(f"{len(rows) - _ROWS:,} more rows: --json has them")
-
-
-def _table(*names: str) -> Table:
-    table = Table(box=None, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="fold")
-    for name in ("calls", "old", "new", "change"):
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
 
 
 def _figures(row: Repriced) -> tuple[str, str, str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
+from llmvitals.console import plain_table
 from llmvitals.routing import EACH
 
 if TYPE_CHECKING:
@@ -46,22 +48,22 @@ def print_way(found: Mapping[str, Any], console: Console) -> None:
 
 def print_routes(found: Mapping[str, Any], console: Console) -> None:
     """Print all routes as a table."""
-    table = Table(box=None, header_style="bold")
-    for name in ("route", "match", "goes to", "group_by", "wait", "interval", "repeat", "mute", "rules"):
-        right = name in ("wait", "interval", "repeat", "rules")
-        table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right)
+    mutes = any(route["mute"] for route in found["routes"])
+    names = ("route", "match", "goes to", "group_by", *(("mute",) if mutes else ()))
+    table = plain_table(*names, figures=("waits", "rules"))
     for route in found["routes"]:
         count = len(route["rules"])
         table.add_row(
-            route["place"] or "(no other)",
+            Path(route["place"]).name or "(no other)",
             " ".join(route["match"]) or "all",
             route["channel"],
             _grouped(route["group_by"]),
-            *(route[name] for name in _WAITS),
-            ", ".join(route["mute"]),
+            *([", ".join(route["mute"])] if mutes else []),
+            ", ".join(route[name] for name in _WAITS),
             Text(str(count), style="" if count else "yellow"),
         )
     console.print(table)
+    console.print(f"waits: {', '.join(_WAITS)}", style="dim")
     for rule, channel in found["own"].items():
         console.print(f"{rule} names a channel of its own, which goes first: {channel}")
 
