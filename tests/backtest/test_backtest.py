@@ -314,3 +314,13 @@ def test_embeddings_are_counted_without_a_rule_of_drift(tmp_path: Path):
     (verdict,) = backtest(tmp_path / "calls.jsonl", there).verdicts
     assert [episode.rule for episode in verdict.episodes] == ["Embedded"]
     assert [alert["rule"] for alert in replay_lines(lines, Settings(alerts=there))["alerts"]] == ["Embedded"]
+
+
+def test_loops_are_found_when_no_contributors_are_kept(tmp_path: Path):
+    """`contributors = 0` left no tool calls for the rules."""
+    rules = "groups: [{name: g, rules: [{alert: Loop, runaway: {by: [session], same_tool: 20}}]}]"
+    tool = {"session": "s", "tools": [{"name": "search", "arguments_hash": "aa"}]}
+    lines = [call(n, NOON + n * SECOND, **tool) for n in range(60)]
+    settings = Settings(alerts=folder(tmp_path / "rules", rules), contributors=0)
+    found = replay_lines(lines, settings)["alerts"]
+    assert [(alert["rule"], alert["level"]) for alert in found] == [("Loop", ""), ("Loop", "×2")]

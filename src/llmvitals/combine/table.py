@@ -112,7 +112,7 @@ class Table:
         self._embeddings.add(rows, kind, featured, names=names, traces=traces)
 
     def rows(self, most: int) -> tuple[Ints, Rows]:
-        """The codes of the series, and their vitals. most: contributors of a kind, 0 for none."""
+        """The codes of the series, and their vitals. most: contributors of a kind; see READ_TOOLS."""
         end = len(self.codes)
         if not end:
             return self.codes, NO_ROWS
@@ -190,7 +190,7 @@ class Table:
         return (found | some for found, some in zip(others, tools, strict=True))
 
     def _tools_of(self, rows: Ints, most: int) -> Iterator[top_k.Contributors]:
-        return heaviest(self._tools, rows, self._names(_TOOL), most)
+        return heaviest(self._tools, rows, self._names(_TOOL), max(most, top_k.READ_TOOLS))
 
     def _names(self, kinds: Sequence[str]) -> dict[str, list[str]]:
         names = self._interner.contributors

@@ -27,6 +27,8 @@ EXEMPLARS: Final = 3
 Share = tuple[int, int, int, int, int, int]
 """calls, cost in nano-dollars, tokens, cost without any cache, latency in µs, output tokens"""
 NO_SHARE: Final[Share] = (0, 0, 0, 0, 0, 0)
+READ_TOOLS: Final = 40
+"""The tools of a pane that are kept in any case, because rules on loops read them."""
 Contributors = dict[str, dict[str, Share]]
 """kind → name → share"""
 Exemplars = dict[str, tuple[tuple[int, str], ...]]
