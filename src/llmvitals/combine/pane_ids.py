@@ -17,6 +17,7 @@ Flags = NDArray[np.bool_]
 Keys = NDArray[np.bytes_]
 
 _KEY: Final = np.dtype("S16")
+_START: Final = blake2b(digest_size=16)
 _RESPONSE: Final = np.dtype([("key", _KEY), ("start", "<i8"), ("end", "<i8"), ("by", "<i8")])
 
 
@@ -91,7 +92,9 @@ def keys(ids: Iterable[str]) -> Keys:
 
 
 def _digest(name: str) -> bytes:
-    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
+    state = _START.copy()  # takes half the time of a new one with its settings
+    state.update(name.encode("utf-8", "surrogatepass"))
+    return state.digest()
 
 
 def _contains_at(known: Keys, places: Ints, wanted: Keys) -> Flags:

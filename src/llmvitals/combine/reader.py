@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,24 +56,40 @@ class Timely:
 def read(records: Sequence[Record], plan: CombinePlan) -> Batch:
     """Read records. An unreadable one is noted in `refused`."""
     batch = Batch()
-    calls, at, native, most = batch.calls, batch.at, plan.native, plan.max_record_bytes
-    untried = 0
-    for place, record in enumerate(records):
-        value = record.value or b""
-        if native is not None and len(value) <= most and place >= untried:
-            try:
-                call = native(value)
-                # msgspec does not check the UTF-8 of fields that it skips.
-                _ = value.isascii() or value.decode()
-            except Exception:  # noqa: BLE001 - `decode` decides what is wrong with the record
-                _decode(record, place, plan, batch)
-                untried = place + _AGAIN
-            else:
-                calls.append(call)
-                at.append(place)
-        else:
-            _decode(record, place, plan, batch)
+    values = [record.value or b"" for record in records]
+    place = 0
+    while place < len(values):
+        calls = _native_calls(values[place:], plan)
+        batch.calls += calls
+        batch.at += range(place, place + len(calls))
+        start = place + len(calls)
+        place = min(start + _AGAIN, len(values))
+        for other in range(start, place):
+            _decode(records[other], other, plan, batch)
     return batch
+
+
+def _native_calls(values: Sequence[bytes], plan: CombinePlan) -> list[Call]:
+    """The calls of the first records, up to one that is no native call; `decode` decides what that is."""
+    calls: list[Call] = []
+    if plan.native is not None:
+        most = plan.max_record_bytes
+        small = next((place for place, value in enumerate(values) if len(value) > most), len(values))
+        with suppress(Exception):
+            calls.extend(map(plan.native, values[:small]))  # what comes before an error stays
+    # msgspec does not check the UTF-8 of fields that it skips.
+    return calls[: _count_utf8(values[: len(calls)])]
+
+
+def _count_utf8(values: Sequence[bytes]) -> int:
+    """How many of these are UTF-8, up to the first that is not."""
+    for place, value in enumerate(values):
+        if not value.isascii():
+            try:
+                value.decode()
+            except UnicodeDecodeError:
+                return place
+    return len(values)
 
 
 def _decode(record: Record, place: int, plan: CombinePlan, batch: Batch) -> None:
