@@ -14,7 +14,7 @@ from llmvitals.sketch import top_k
 
 Ints = NDArray[np.int64]
 
-_AT_ONCE: Final = 256
+_AT_ONCE: Final = 64
 """Rows of which objects are made at once: few enough that they are still in the processor's cache."""
 _FEW: Final = 32
 """With fewer contributors than this in a row, it is cheaper to make objects of all of them at once."""
@@ -42,30 +42,25 @@ def heaviest(
 
 def _of_rows(
     codes: Ints, shares: Ints, edges: Ints, names: Mapping[str, Sequence[str]], *, most: int
-) -> list[top_k.Contributors]:
+) -> Iterator[top_k.Contributors]:
     """Of some rows. edges: where each kind of each row begins in codes and shares, and its last one ends."""
-    found: list[top_k.Contributors] = [{} for _ in edges]
     first, last = int(edges[0, 0]), int(edges[-1, -1])
     few = last - first <= _FEW * len(edges)
     listed = list(zip(*shares[:, first:last].tolist(), strict=True)) if few else []
     coded = codes[first:last].tolist() if few else []
-    sizes = np.diff(edges, axis=1)
-    for column, (kind, named) in enumerate(names.items()):
-        rows = np.flatnonzero(sizes[:, column])
-        places = (edges[rows, column] - first).tolist()
-        for row, place, size in zip(rows.tolist(), places, sizes[rows, column].tolist(), strict=True):
-            if few and size == 1:
-                found[row][kind] = {named[coded[place]]: listed[place]}
-            elif few and size <= most:
-                end = place + size
-                found[row][kind] = {
-                    named[code]: share
-                    for code, share in zip(coded[place:end], listed[place:end], strict=True)
-                }
-            else:
-                inside = slice(first + place, first + place + size)
-                found[row][kind] = _heaviest(codes[inside], shares[:, inside], named, most)
-    return found
+    columns = [(column, kind, named) for column, (kind, named) in enumerate(names.items())]
+    for spans in (edges - first).tolist():
+        found: top_k.Contributors = {}
+        for column, kind, named in columns:
+            start, end = spans[column], spans[column + 1]
+            if few and end - start == 1:
+                found[kind] = {named[coded[start]]: listed[start]}
+            elif few and start < end <= start + most:
+                found[kind] = {named[coded[place]]: listed[place] for place in range(start, end)}
+            elif start < end:
+                inside = slice(first + start, first + end)
+                found[kind] = _heaviest(codes[inside], shares[:, inside], named, most)
+        yield found
 
 
 def _heaviest(codes: Ints, shares: Ints, names: Sequence[str], most: int) -> dict[str, top_k.Share]:

@@ -62,12 +62,14 @@ class WorstCalls:
     def by_row(self, rows_end: int) -> Callable[[int], Calls]:
         """A function that returns a row's worst calls (value, trace id), the greatest first."""
         values, ids, edges = self._sorted(rows_end)
-        tied, calls = self._tied(), list(zip(values, clean_all(ids), strict=True))
+        tied, names = self._tied(), clean_all(ids)
 
         def top(row: int) -> Calls:
             start, end = edges[row], edges[row + 1]
+            if end - start == 1:  # as in most rows of many
+                return ((values[start], names[start]),)
             if row not in tied:
-                return tuple(calls[start : min(end, start + EXEMPLARS)])
+                return tuple([(values[at], names[at]) for at in range(start, min(end, start + EXEMPLARS))])
             worst = _worst(values[start:end], ids[start:end])
             return tuple([(value, clean(trace)) for value, trace in worst])
 

@@ -12,6 +12,7 @@ from llmvitals.combine.pane import ON_TIME, ViewEntries
 from llmvitals.record.block import Block, PackedBlock, cut
 from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
 from llmvitals.record.log import Message, Topic
+from llmvitals.record.packed_rows import packed_details
 from llmvitals.record.series import series_of
 from llmvitals.record.sizes import BYTES, split_by_size
 
@@ -113,8 +114,9 @@ def _sizes(block: Block) -> Ints:
     used = int((rows.sums != 0).any(axis=0).sum())
     names = np.fromiter(map(len, block.names), np.int64, len(block))
     sizes: Ints = names + 4 * np.diff(rows.bins.edges) + 8 * used + 64
-    for row, details in rows.details.items():
-        sizes[row] += len(details) if isinstance(details, bytes) else 0
+    details = packed_details(rows)
+    places = np.fromiter(details, np.int64, len(details))
+    sizes[places] += np.fromiter(map(len, details.values()), np.int64, len(details))
     return sizes
 
 
