@@ -45,6 +45,17 @@ def _table(measurement: str, names: tuple[str, ...]) -> MetricTable:
     return MetricTable.of(stored_metrics(measurement))
 
 
+@cache
+def _counts(measurement: str) -> tuple[list[str], list[int], list[int]]:
+    """The names of counts, those that few points have last; the sum of each; the sums that decide about them.
+
+    Sums are places in SUMS.
+    """
+    names = sorted(COUNTS[measurement], key=_RARE.__contains__)
+    firsts = [SUM[_FIRST[name]] for name in names if name in _FIRST] if measurement == CALLS else []
+    return names, [SUM[_TOTALS.get(name, name)] for name in names], firsts
+
+
 def window_points(windows: Windows, plan: MergePlan, upto: int) -> list[Point | RowPoint]:
     """Make the points of windows of a stored view.
 
@@ -98,12 +109,10 @@ def _row_points(
 ) -> Iterator[RowPoint]:
     table = _table(measurement, tuple(METRICS))
     measures = table.read(rows)
-    names = sorted(COUNTS[measurement], key=_RARE.__contains__)
-    counts = rows.sums[:, [SUM[_TOTALS.get(name, name)] for name in names]]
+    names, totals, firsts = _counts(measurement)
+    counts = rows.sums[:, totals]
     counted = np.ones(counts.shape, np.bool_)
-    for column, name in enumerate(names):
-        if name in _FIRST and measurement == CALLS:
-            counted[:, column] = rows.sums[:, SUM[_FIRST[name]]] != 0
+    counted[:, len(names) - len(firsts) :] = rows.sums[:, firsts] != 0
     return map(
         RowPoint,
         repeat(measurement),

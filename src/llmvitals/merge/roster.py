@@ -104,12 +104,12 @@ class Roster:
         names: keys of series. panes: of each entry; they must be open.
         """
         places, pane_us, length = self._names_of(view), self._plan.pane_us, self.period(view)
+        periods = {pane: pane * pane_us // length for pane in set(panes)}
         rejected = []
-        for number, (name, pane) in enumerate(zip(names, panes, strict=True)):
-            place = places.get(name)
-            if place is not None and pane >= place[0] and pane * pane_us // length <= place[2]:
+        for number, (place, pane) in enumerate(zip(map(places.get, names), panes, strict=True)):
+            if place is not None and place[0] <= pane and periods[pane] <= place[2]:
                 continue
-            if not self._admits(offset, view, name, pane):
+            if not self._admits(offset, view, names[number], pane):
                 rejected.append(number)
         return rejected
 

@@ -182,10 +182,12 @@ class OpenSeries:
 def _concatenated(parts: Sequence[OpenRows]) -> OpenRows:
     if len(parts) == 1:
         return parts[0]
-    return OpenRows.of(
+    return OpenRows(
         SeriesRows.concatenated([part.found for part in parts]),
         np.concatenate([part.versions for part in parts]),
         np.concatenate([part.sources for part in parts]),
+        min(part.low for part in parts),
+        max(part.high for part in parts),
     )
 
 
