@@ -94,6 +94,8 @@ class AbsenceDetector(Detector):
         If groups of calls come independently, the expected calls of a pause are distributed exponentially,
         and what they exceed a level by has the mean size of a group as its mean and deviation.
         """
+        if self._since(state) < (state["first"] + 1) * HOUR:
+            return
         beyond = self._expected(state, at)[0] - ORDINARY * self.rule.min_calls
         if beyond > 0:
             pauses, total, squares = state.get("pauses", (0, 0.0, 0.0))
@@ -162,14 +164,16 @@ class AbsenceDetector(Detector):
         return total, "the same hour of " + ("past weeks" if weeks else "the days before")
 
     def _rate(self, state: dict[str, Any], hours: dict[int, int]) -> float:
-        """The calls of the emptiest of the last hours, because a day may be ending; 0: too few are known."""
-        end, first = self._since(state), state["first"] * HOUR
-        begins = [
-            begin for begin in range(end - HOUR, end - (self._recent + 1) * HOUR, -HOUR) if begin >= first
-        ]
-        if len(begins) < self._recent - 1:
+        """The calls of the emptiest of the last hours, because a day may be ending.
+
+        0: the hours with calls are fewer than two windows, of the hours that are read one less at most.
+        """
+        end, last = self._since(state), self._recent
+        begins = [end - HOUR * number for number in range(1, last + 1)]
+        known = [begin for begin in begins if begin >= state["first"] * HOUR]
+        if len(known) < min(last - 1, 2 * self.rule.window // HOUR):
             return 0.0
-        return min(_between(hours, begin, begin + HOUR, end) for begin in begins)
+        return min(_between(hours, begin, begin + HOUR, end) for begin in known or begins[:1])
 
     def _least(self, state: dict[str, Any]) -> float:
         """The expected calls at which a silence is reported: min_calls, or more where calls come in groups.
