@@ -30,7 +30,7 @@ groups:
     keep_firing_for: 5m
     no_data: no_data
   - {alert: Slow, threshold: {metric: latency_p95, above: 2s, by: [app], min_calls: 2}, no_data: keep}
-  - {alert: Absence, absence: {by: [app], window: 10m}}
+  - {alert: Absence, absence: {by: [app], window: 10m, min_calls: 1}}
   - {alert: Outage, outage: {by: [app], min_calls: 3}}
   - alert: Budget
     budget: {limit: 40, per: day, by: [app], overrides: {b: 10}, burn_rate: default, forecast: 50%}

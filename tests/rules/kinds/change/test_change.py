@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.drift import ADWIN, PageHinkley
 
+from llmvitals.rules.kinds.change import groups
 from llmvitals.rules.kinds.change.change_points import (
     ALLOWANCE,
     CLIPPED,
@@ -129,6 +130,42 @@ def test_minutes_with_few_calls_are_looked_at_together(tmp_path):
     assert "latency p50 " in said
     assert heard(tmp_path, traffic(range(600), calls=4 / PER), 600) == []
     assert heard(tmp_path, traffic(range(2_000), calls=0.1 / PER, of=slow_from(1_400, 9)), 2_000) == []
+
+
+def failing(minute, share: float, until: float = math.inf):
+    return lambda now: {"fail": share if minute <= now < until else 0.0005}
+
+
+def test_calls_of_one_session_that_fail_are_no_change_and_lasting_failures_are(tmp_path):
+    """Four calls a minute; for a session of 25 minutes three of ten fail."""
+    one = traffic(range(640), calls=4 / PER, of=failing(500, 0.3, 525))
+    assert heard(tmp_path, one, 800) == []
+    (fires, at, said), *_ = heard(tmp_path, traffic(range(640), calls=4 / PER, of=failing(500, 0.3)), 640)
+    assert fires == "firing"
+    assert 510 <= at <= 560
+    assert "error share" in said
+
+
+def test_how_many_calls_come_together_is_learned_from_their_dispersion():
+    dice = np.random.default_rng(2)
+    alone = dice.poisson(0.3, 3_000).astype(float)
+    together = np.zeros(3_000)
+    together[dice.integers(0, 3_000, 90)] = 10.0
+    known = groups.learned(groups.NEW, alone)
+    assert groups.least(known) < 1.3 * groups.GROUPS < groups.least(groups.NEW)
+    assert groups.least(groups.learned(groups.NEW, together)) == pytest.approx(10 * groups.GROUPS, rel=0.25)
+    # However the rows come.
+    parts = [*groups.NEW]
+    for part in np.array_split(alone, 700):
+        parts = groups.learned(parts, part)
+    assert parts == pytest.approx(known)
+
+
+def test_a_change_of_a_share_consists_of_the_calls_of_its_shorter_side():
+    calls, shares = np.full(30, 20.0), np.array([0.1] * 20 + [0.3] * 10)
+    assert groups.moved(shares, calls, 20) == pytest.approx(0.2 * 200)
+    assert groups.moved(1 - shares, calls, 20) == pytest.approx(0.2 * 200)
+    assert groups.moved(shares[::-1], calls, 10) == pytest.approx(0.2 * 200)
 
 
 def test_calls_without_any_of_the_metrics_say_nothing(tmp_path):

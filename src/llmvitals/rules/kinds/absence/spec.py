@@ -23,9 +23,10 @@ class Absence(Kind):
 
     It fires when a series that had calls has had none for the whole window (µs). expect: `seasonal` (the
     default) fires only where calls were expected: by the median of the same hour of up to four past weeks;
-    until there is a week, of the same hour of the days before; on the first day by the rate of the hour
-    before the calls stopped. `always` uses that rate alone. min_calls: the least number of calls that
-    were expected in the window.
+    until there is a week, of the same hour of the days before, weekdays and weekend days apart; on the first
+    day by the rate of the emptiest hour before the calls stopped, for the length of the window. `always` uses
+    that rate alone. min_calls: the least number of calls that were expected since the last one, in a day at
+    most; more are needed if the past pauses of the series show that its calls come in groups.
 
     No calls are expected in an hour whose neighbours had none in the past. A series without any call so far
     is never absent. After one more day without calls the alert resolves with a note.
@@ -42,7 +43,7 @@ class Absence(Kind):
         description="seasonal: only where past weeks had calls at this hour; "
         "always: by the rate of calls before.",
     )
-    min_calls: MinCalls = Field(10, description="The least number of expected calls in the window.")
+    min_calls: MinCalls = Field(10, description="The least number of expected calls since the last one.")
 
     @field_validator("by", mode="after")
     @classmethod

@@ -14,8 +14,9 @@ from llmvitals.metrics.quantity import amount
 from llmvitals.metrics.registry import metric_of
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
+from llmvitals.rules.kinds.change import groups
 from llmvitals.rules.kinds.change.change_points import LEAST
-from llmvitals.rules.kinds.change.minutes import margin, units, value
+from llmvitals.rules.kinds.change.minutes import counted, margin, units, value
 from llmvitals.window import DAY, FOREVER, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ class ChangeDetector(Detector):
     """The detector of one series. hold: how long a change is reported, µs. pane: µs.
 
     State: "open": panes not yet looked at; "rest": panes of minutes that have too few calls so far; "names"
-    and "minutes" of "rows" (float32, NaN where a metric has no value); "usual": name → [how often looked at,
-    mean of how far apart sides were]; "told": name → [when it changed and when that was found (µs), value
+    and "minutes" of "rows" (float32, NaN where a metric has no value), and "calls" of each row; "usual": name
+    → [how often looked at, mean of how far apart sides were]; "groups": share → see groups.learned, of rows
+    that are no longer kept; "told": name → [when it changed and when that was found (µs), value
     before, value after].
 
     river's objects are not plain data. They are created for each search over the kept minutes, so the result
@@ -62,7 +64,7 @@ class ChangeDetector(Detector):
     @property
     def shape(self) -> str:
         """What the state depends on."""
-        return f"change 3 {self.minutes.names} {self.minutes.few} {self.pane}"
+        return f"change 4 {self.minutes.names} {self.minutes.few} {self.pane}"
 
     def take(self, state: dict[str, Any], pane: int, vitals: Vitals | None) -> list[Reading]:
         """Read a closed pane."""
@@ -127,16 +129,19 @@ class ChangeDetector(Detector):
             len(minutes), len(previous)
         )
         rows[len(minutes) :, [place[name] for name in new]] = numbers[:, list(new.values())]
-        minutes[:] = [*minutes, *since][-KEPT:]
-        rows = rows[-KEPT:]
-        old = bisect_left(minutes, (at - DAY) // MINUTE)
-        rows, minutes[:] = rows[old:], minutes[old:]
+        minutes += since
+        calls = state["calls"] = [*state.get("calls", ()), *self.minutes.calls(complete)]
+        old = max(bisect_left(minutes, (at - DAY) // MINUTE), len(minutes) - KEPT)
+        if old:
+            _learn(state, rows[:old], np.array(calls[:old], np.float64))
+            rows, minutes[:], calls[:] = rows[old:], minutes[old:], calls[old:]
         self._compare(state, rows, at)
         known = np.flatnonzero(np.isfinite(rows).any(axis=0)).tolist()
         if len(known) < len(names):
             state["names"] = [names[column] for column in known]
             kept = {*state["names"]}
-            state["usual"] = {name: entry for name, entry in state.get("usual", {}).items() if name in kept}
+            for part in ("usual", "groups"):
+                state[part] = {name: entry for name, entry in state.get(part, {}).items() if name in kept}
             rows = rows[:, known]
         state["rows"] = rows.tobytes()
 
@@ -174,15 +179,41 @@ class ChangeDetector(Detector):
                 # A change counts as the greatest distance without a change.
                 more = min(far, self.search.limit) - entry[1]
                 entry[:] = [min(entry[0] + 1, _LONGEST), entry[1] + more / (entry[0] + 1)]
-            if first:
-                name = state["names"][column]
-                number = rows[places, column].astype(np.float64)
+            if not first:
+                continue
+            name, number = state["names"][column], rows[places, column].astype(np.float64)
+            if _many(state, name, number, (places, first)):
                 means = np.array([number[:first].mean(), number[first:].mean()])
                 sides = value(units((name,)), means).tolist()
                 since = state["minutes"][int(places[first])] * MINUTE
                 state.setdefault("told", {})[name] = [since, at, *sides]
                 # The values before the change are not compared with later ones.
                 rows[places[:first], column] = np.nan
+
+
+def _learn(state: dict[str, Any], rows: NDArray[np.float32], calls: Floats) -> None:
+    """Learn from rows that are no longer kept how many calls come together, for each share."""
+    known = state.setdefault("groups", {})
+    for column, name in enumerate(state["names"]):
+        if counted(name):
+            there = np.isfinite(rows[:, column])
+            shares = np.sin(rows[there, column].astype(np.float64)) ** 2
+            # Of a share that is nearly 1 the calls that do not count are the rare ones.
+            rare = np.minimum(shares, 1 - shares) * calls[there]
+            known[name] = groups.learned(known.get(name, groups.NEW), rare)
+
+
+def _many(state: dict[str, Any], name: str, values: Floats, where: tuple[NDArray[np.int64], int]) -> bool:
+    """Whether a change of a share consists of more calls than a few groups have; others always do.
+
+    values: of the rows whose numbers come first; then the first of these after the change.
+    """
+    if not counted(name):
+        return True
+    places, first = where
+    calls = np.array(state["calls"], np.float64)[places]
+    least = groups.least(state.get("groups", {}).get(name, groups.NEW))
+    return groups.moved(np.sin(values) ** 2, calls, first) >= least
 
 
 def _count(many: int) -> str:

@@ -39,6 +39,12 @@ def changing(name: Any) -> None:
 
 
 @lru_cache(maxsize=1_024)
+def counted(name: str) -> bool:
+    """Whether a metric is a share of calls, not of tokens or money."""
+    return metric_of(name).unit == "share" and metric_of(name).compared == "share"
+
+
+@lru_cache(maxsize=1_024)
 def units(names: tuple[str, ...]) -> tuple[Marks, Marks]:
     """Which of m metrics are shares, and which are scores: of each a bool. Of all others the ratios count."""
     of_names = [metric_of(name).unit for name in names]
@@ -125,6 +131,10 @@ class Minutes:
                 scored[name] = scored.get(name, 0) + count
         calls: int = sum([entry[1][place] for entry in panes])
         return max(calls, *scored.values(), 0)
+
+    def calls(self, rows: list[list[list[Any]]]) -> list[int]:
+        """The calls of each row."""
+        return [self._calls(row) for row in rows]
 
     def read(self, rows: list[list[list[Any]]]) -> tuple[list[int], list[str], Floats]:
         """The first minutes of n rows, one at least; m metrics; n × m numbers, NaN where there is none."""
