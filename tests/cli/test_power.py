@@ -89,3 +89,23 @@ def test_a_canary_says_what_its_first_metric_would_show(tmp_path: Path):
         assert row["smallest_in_a_week"] < row["smallest_in_a_day"]
         sizes[calls] = row["smallest_in_a_week"]
     assert 0.1 < sizes["20000"] < sizes["3000"] < 2
+
+
+@pytest.mark.parametrize(
+    ("effect", "base", "note"),
+    [
+        ("10%", "100%", "it can't rise by 10%"),
+        ("10%", "0%", "there was none, and nothing is so many times as often as none"),
+        ("50%", "2%", "too few calls to see +75%"),
+        ("50%", "5%", ""),
+    ],
+)
+def test_a_canary_says_what_its_calls_can_show_at_all(tmp_path: Path, effect: str, base: str, note: str):
+    (tmp_path / "rules.yaml").write_text(
+        "groups:\n- name: seen\n  rules:\n"
+        f"  - {{alert: New, canary: {{on: prompt_version, metrics: [errors, cost], effect: {effect}}}}}\n"
+    )
+    words = "--rules", str(tmp_path / "rules.yaml"), "--calls", "20000", "--base", base, "--json"
+    (row,) = json.loads(run(*words))
+    assert row["note"] == note
+    assert (row["smallest_in_a_week"] is None) == (base in ("0%", "100%"))

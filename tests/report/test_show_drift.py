@@ -171,7 +171,7 @@ def test_canaries_say_what_they_count_and_what_they_could_see(store, tmp_path):
     said = commands.said(tmp_path, "canary", "show", "--since", "6h", sqlite=str(store)).text
     assert "Evidence counted by user." in said
     assert "Found within a day, a week from: error_share ×1.83, ×1.27; score.helpful -0.050, -0.020." in said
-    assert "Too few calls to see +30% within a week: latency_p95 ×100.00+, ×1.90." in said
+    assert "+30% would not be found within a week, only: latency_p95 ×100.00+, ×1.90." in said
 
 
 @pytest.mark.parametrize("what", ["drift", "canary"])

@@ -52,7 +52,7 @@ class MetricCourse:
 
     @property
     def blind(self) -> bool:
-        """Whether there are too few calls to see a ratio of NOTABLE within a week."""
+        """Whether a ratio of NOTABLE would not be found within a week: few calls, or a greater `effect`."""
         return bool(self.no_effect and self.visible and self.visible[1] > NOTABLE)
 
     @property

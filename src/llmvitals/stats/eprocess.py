@@ -103,18 +103,20 @@ def all_limits(state: Floats, alphas: ArrayLike) -> list[tuple[float | None, flo
     ]
 
 
-def smallest_ratio(n: Floats, rate: Floats, bar: Floats, null: float = 1.0) -> Floats:
+def smallest_ratio(
+    n: Floats, rate: Floats, bar: Floats, null: float = 1.0, *, most: ArrayLike = np.inf
+) -> Floats:
     """The smallest ratio of each rate that is told from null with these calls; ∞: none up to 100.
 
-    n (2 × rates): calls of both arms, control first. rate: events of a call at ratio 1. bar: φ·ln 1/α. A
-    ratio is told when the expected log of the e-value reaches the bar: K calls are events, of which b's share
-    is θ(ψ), and each brings KL(θ(ψ) ‖ θ(null)) in the mean.
+    n (2 × rates): calls of both arms, control first. rate: events of a call at ratio 1. bar: φ·ln 1/α. most:
+    the greatest ratio that is possible. A ratio is told when the expected log of the e-value reaches the bar:
+    K calls are events, of which b's share is θ(ψ), and each brings KL(θ(ψ) ‖ θ(null)) in the mean.
     """
     ratio = null * _SEEN[:, None]
     events = rate * (n[0] + ratio * n[1])
     theta, base = ratio * n[1] / (n[0] + ratio * n[1]), null * n[1] / (n[0] + null * n[1])
     gain = theta * np.log(theta / base) + (1 - theta) * np.log((1 - theta) / (1 - base))
-    told = events * gain >= bar
+    told = (events * gain >= bar) & (ratio <= most)
     return np.where(told.any(axis=0), ratio[told.argmax(axis=0), 0], np.inf)
 
 

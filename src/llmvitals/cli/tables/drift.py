@@ -224,7 +224,7 @@ def _visible_effects(pair: Comparison) -> Iterator[str]:
     if seen:
         yield f"Found within a day, a week from: {'; '.join(seen)}."
     if blind:
-        yield f"Too few calls to see +{NOTABLE - 1:.0%} within a week: {'; '.join(blind)}."
+        yield f"+{NOTABLE - 1:.0%} would not be found within a week, only: {'; '.join(blind)}."
 
 
 def _from(line: MetricCourse) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,6 +15,8 @@ DAYS: Final = (1, 7)
 """Within how many days a change is to be found."""
 NEAR: Final = 0.3
 """The change that people ask for."""
+BEYOND: Final = 1.5
+"""A rule that reports changes from an effect on is asked for one of so many times the effect."""
 _ROUNDS: Final = 40
 
 
@@ -34,12 +37,25 @@ class Traffic:
         return self.vitals.total("calls") / self.days
 
 
+class Changes(NamedTuple):
+    """The changes of a metric that a rule can report, whatever the number of calls.
+
+    base: what they are measured from, in the metric's unit. most: the greatest one that is possible, as a
+    share of the base; 0: none. why: what people should know of this, "" for nothing.
+    """
+
+    base: float
+    most: float
+    why: str = ""
+
+
 class Power(NamedTuple):
     """What a rule sees of one metric.
 
     base: the usual value, in the metric's unit. calls: a day, that the metric is computed from. day, week:
     the smallest change that is found within that time in the mean, as a share of the base (0.3: 30 % more;
-    -0.3: 30 % less); None: none. down: it is looked for falls.
+    -0.3: 30 % less); None: none. down: it is looked for falls. effect: the least change that the rule
+    reports. most, why: see Changes.
     """
 
     metric: str
@@ -48,13 +64,20 @@ class Power(NamedTuple):
     day: float | None
     week: float | None
     down: bool = False
+    effect: float = 0.0
+    most: float = math.inf
+    why: str = ""
 
     @property
     def note(self) -> str:
         """What people should know."""
-        if self.week is None or abs(self.week) > NEAR:
-            return f"too few calls to see {'−' if self.down else '+'}{NEAR:.0%}"
-        return ""
+        if not self.most:
+            return self.why
+        asked = min(max(NEAR, BEYOND * self.effect), self.most)
+        if self.week is not None and abs(self.week) <= asked:
+            return self.why
+        few = f"too few calls to see {'−' if self.down else '+'}{asked:.0%}"
+        return f"{few}; {self.why}" if self.why else few
 
 
 def smallest(days: Callable[[float], float], within: float, least: float, most: float) -> float | None:
@@ -62,7 +85,7 @@ def smallest(days: Callable[[float], float], within: float, least: float, most: 
 
     days: change → the days until it is found, which fall with the change.
     """
-    if days(most) > within:
+    if most < least or days(most) > within:
         return None
     low, high = least, most
     for _ in range(_ROUNDS):

@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from llmvitals.record.vitals import Vitals
 from llmvitals.rules.condition.power import Traffic
+from llmvitals.rules.kinds.regression import hours
 from llmvitals.rules.kinds.regression.gauges import gauge_of
 from llmvitals.rules.kinds.regression.spec import Regression
 from llmvitals.sketch import counters
@@ -92,9 +93,13 @@ def test_500_calls_a_day_are_pooled_and_a_tripled_rate_is_found_within_the_week(
     assert 0 < first - change < 7 * DAY
 
 
-def seen(calls: int, bad: int) -> Traffic:
-    sums = {"calls": calls, "errors": bad}
+def traffic(**sums: int) -> Traffic:
+    """A day."""
     return Traffic(Vitals(tuple(sums.get(name, 0) for name in counters.SUMS)), 1.0)
+
+
+def seen(calls: int, bad: int) -> Traffic:
+    return traffic(calls=calls, errors=bad)
 
 
 def test_a_rule_says_what_it_can_see():
@@ -113,6 +118,53 @@ def test_a_rule_says_what_it_can_see():
     assert Regression(metric="error_share").power(Traffic(Vitals(), 1.0)) == []
 
 
+@pytest.mark.parametrize(
+    ("rule", "calls", "counted", "most"),
+    [
+        ({"metric": "error_share"}, 20_000, 2_000, 0.3),
+        ({"metric": "error_share"}, 20_000, 16_000, 0.25),
+        ({"metric": "cache_hit_share", "direction": "up"}, 20_000, 12_000, 0.3),
+    ],
+)
+def test_a_frequent_share_is_seen_to_rise_as_far_as_it_can(rule: dict, calls: int, counted: int, most: float):
+    name = "errors" if rule["metric"] == "error_share" else "cache_hits"
+    (power,) = Regression(**rule).power(traffic(calls=calls, **{name: counted}))
+    assert power.week is not None
+    assert 0.2 < power.week < most
+    assert power.note == ""
+
+
+@pytest.mark.parametrize(
+    ("rule", "counted", "note"),
+    [
+        ({"metric": "error_share"}, {"errors": 18_000}, "it can't rise by 20%"),
+        ({"metric": "cache_hit_share"}, {"cache_hits": 10}, "no fall below 0.1% counts"),
+        ({"metric": "cache_hit_share"}, {}, "no fall below 0.1% counts"),
+    ],
+)
+def test_what_no_number_of_calls_can_show_is_no_lack_of_calls(rule: dict, counted: dict, note: str):
+    (power,) = Regression(**rule).power(traffic(calls=20_000, **counted))
+    assert (power.day, power.week, power.note) == (None, None, note)
+
+
+def test_a_rise_of_what_hardly_happens_is_measured_from_one_in_a_thousand():
+    (power,) = Regression(metric="error_share").power(traffic(calls=200_000, errors=2))
+    assert power.base == 0.001
+    assert power.week is not None
+    assert 0.2 < power.week < 0.5
+    assert power.note.endswith("usually less than 0.1%: a rise is measured from it")
+
+
+def test_a_rule_that_reports_only_great_changes_does_not_lack_calls():
+    for effect, counted in (("50%", 400), ("300%", 400)):
+        (power,) = Regression(metric="error_share", effect=effect).power(
+            traffic(calls=20_000, errors=counted)
+        )
+        assert power.note == "", effect
+    (power,) = Regression(metric="error_share", effect="50%").power(traffic(calls=500, errors=10))
+    assert power.note == "too few calls to see +75%"
+
+
 def test_a_change_of_weekends_only_is_found_at_the_first_of_them():
     rule = Regression(metric="error_share", series=100)
     minute = np.arange(28 * DAY)
@@ -124,17 +176,18 @@ def test_a_change_of_weekends_only_is_found_at_the_first_of_them():
     assert 26 * DAY < first < 26 * DAY + 12 * 60
 
 
-@pytest.mark.parametrize("calls", [25, 40, 400])
-def test_the_quantile_of_few_calls_leaves_as_many_beyond_it_as_it_says(calls: int):
-    """In the mean over many hours; the 38th of 40 would leave 7 % instead of 5 %."""
+@pytest.mark.parametrize("calls", [15, 20, 25, 40, 400])
+def test_the_usual_quantile_of_hours_with_few_calls_leaves_as_many_beyond_it_as_it_says(calls: int):
+    """It is the median of the hours; by the mean rank of order statistics, 3.4 % were left with 20 calls."""
     rng = np.random.default_rng(10)
-    edge = gauge_of("latency_p95")
-    beyond = []
-    for _ in range(1_500):
-        found = edge.row(sorted_bins(rng.lognormal(6, 0.6, calls)))
-        assert found is not None
-        beyond.append(1 - norm.cdf((found[0] * STEP + LOWEST * STEP - STEP / 2 - 6) / 0.6))
-    assert np.mean(beyond) == pytest.approx(0.05, abs=0.006)
+    edge, found = gauge_of("latency_p95"), np.zeros(1_500, hours.ROW)
+    for row in found:
+        stat = edge.row(sorted_bins(rng.lognormal(6, 0.6, calls)))
+        assert stat is not None
+        row["calls"], row["stat"] = calls, stat[0]
+    usual = hours.middle(found, "stat")
+    beyond = 1 - norm.cdf((usual * STEP + LOWEST * STEP - STEP / 2 - 6) / 0.6)
+    assert beyond == pytest.approx(0.05, abs=0.004)
 
 
 def sorted_bins(ms: np.ndarray) -> tuple[list[float], dict[str, int]]:

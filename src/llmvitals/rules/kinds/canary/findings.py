@@ -133,12 +133,16 @@ class Findings:
         n = np.stack((control[OF], canary[OF]))
         events = control[EVENTS] + canary[EVENTS]
         weight = np.where(events > 0, self._noises.events / np.maximum(events, 1), 1.0)
-        rate = (control[EVENTS] + 0.5) / (n[0] + 1) * weight
+        share = (control[EVENTS] + 0.5) / (n[0] + 1)
         alphas = np.array([self._alpha_of(each.metric) for each in RATES])
         bar = self._noises.phi * np.log(_ROW_PARTS / alphas)
         a_day = np.maximum(n * self._per_day, 1e-9)
         null = 1 + self._effect
-        return np.stack([eprocess.smallest_ratio(a_day * days, rate, bar, null) for days in _TIMES])
+        found = [
+            eprocess.smallest_ratio(a_day * days, share * weight, bar, null, most=1 / share)
+            for days in _TIMES
+        ]
+        return np.stack(found)
 
     def _row(self, metric: str) -> int | None:
         """The rate of a metric to report: the one with the most evidence."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.metrics.registry import CANARY
-from llmvitals.rules.condition.power import DAYS, Power
+from llmvitals.rules.condition.power import DAYS, Changes, Power
 from llmvitals.rules.kinds.canary.endpoints import RATES, ROWS
 from llmvitals.sketch.counters import SUM
 from llmvitals.stats import eprocess
@@ -32,10 +32,20 @@ def power(hypotheses: Hypotheses, traffic: Traffic) -> list[Power]:
     if rate is None or rate.events not in SUM or not (of := traffic.vitals.total(rate.of)):
         return []
     base, calls = traffic.vitals.total(rate.events) / of, of / traffic.days
+    effect, changes = hypotheses.effect, _changes(base, hypotheses.effect)
     arms, bar = np.array([[1 - SHARE], [SHARE]]), np.array([-math.log(hypotheses.alpha_of(metric))])
     ratios = [
-        eprocess.smallest_ratio(arms * calls * days, np.array([base]), bar, 1 + hypotheses.effect)[0]
+        eprocess.smallest_ratio(
+            arms * calls * days, np.array([base]), bar, 1 + effect, most=1 + changes.most
+        )[0]
         for days in DAYS
     ]
     day, week = (float(ratio) - 1 if math.isfinite(ratio) else None for ratio in ratios)
-    return [Power(CANARY[metric], base, calls, day, week)]
+    return [Power(CANARY[metric], base, calls, day, week, effect=effect, most=changes.most, why=changes.why)]
+
+
+def _changes(base: float, effect: float) -> Changes:
+    if not base:
+        return Changes(base, 0.0, "there was none, and nothing is so many times as often as none")
+    most = 1 / base - 1
+    return Changes(base, most) if most > effect else Changes(base, 0.0, f"it can't rise by {effect:.0%}")

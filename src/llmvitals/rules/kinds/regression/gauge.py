@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
+from llmvitals.rules.condition.power import Changes
 from llmvitals.stats import counts
 
 if TYPE_CHECKING:
@@ -67,11 +68,29 @@ class Gauge(Protocol):
     def enough(self, tally: Tally) -> bool:
         """Whether a block says something."""
 
-    def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
-        """The blocks of a day, and the mean evidence of each, when the metric is (1 + change) times as large.
+    def changes(self, value: float, side: Side, effect: float) -> Changes:
+        """The changes that can be reported of a metric that is usually `value`; side, effect: of the rule."""
 
-        side, effect: of the rule.
+    def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
+        """The blocks of a day, and the mean evidence of each, when the metric is (1 + change) times its base.
+
+        side, effect: of the rule. change: one of `changes`, which has the base.
         """
+
+
+def share_changes(value: float, side: Side, effect: float, least: float) -> Changes:
+    """The changes of a share. least: what a rise is measured from at least, and nothing falls below it."""
+    base = max(value, least)
+    if side == "down":
+        return (
+            Changes(base, 1.0) if value >= least else Changes(value, 0.0, f"no fall below {least:.1%} counts")
+        )
+    most = 1 / base - 1
+    if most <= effect:
+        return Changes(base, 0.0, f"it can't rise by {effect:.0%}")
+    return Changes(
+        base, most, "" if value >= least else f"usually less than {least:.1%}: a rise is measured from it"
+    )
 
 
 HOURS_DIFFER: Final = 0.04

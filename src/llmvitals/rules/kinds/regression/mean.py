@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
+from llmvitals.rules.condition.power import Changes
 from llmvitals.rules.kinds.regression.hours import middle
 from llmvitals.rules.kinds.regression.samples import Columns, SketchBins, total, totals
 from llmvitals.sketch import quantiles
@@ -134,6 +135,13 @@ class Level:
     def enough(self, tally: Tally) -> bool:
         """Every call says something."""
         return tally[1] > 0
+
+    def changes(self, value: float, side: Side, effect: float) -> Changes:
+        """Any share of a value other than 0."""
+        del effect
+        if not value:
+            return Changes(value, 0.0, "usually 0, of which no share can be said")
+        return Changes(value, math.inf if side == "up" else 1.0)
 
     def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
         """By the normal law. A metric without squares is taken to vary by SPREAD, a logarithm by 1."""

@@ -30,14 +30,15 @@ def power(detector: RegressionDetector, traffic: Traffic) -> list[Power]:
         return []
     found = []
     for side in detector.sides:
-        least, most = (detector.effect, FAR) if side == "up" else (1 - 1 / (1 + detector.effect), 1.0)
+        down, least = side == "down", detector.effect if side == "up" else 1 - 1 / (1 + detector.effect)
+        base, most, why = detector.gauge.changes(value, side, detector.effect)
 
         def days(change: float, side: Side = side) -> float:
             return _days(detector, traffic, side, change if side == "up" else -change)
 
-        sizes = [smallest(days, within, least, most) for within in DAYS]
-        day, week = (size if side == "up" or size is None else -size for size in sizes)
-        found.append(Power(detector.metric, value, calls, day, week, side == "down"))
+        sizes = [smallest(days, within, least, min(most, FAR)) for within in DAYS]
+        day, week = (size if size is None or not down else -size for size in sizes)
+        found.append(Power(detector.metric, base, calls, day, week, down, least, most, why))
     return found
 
 

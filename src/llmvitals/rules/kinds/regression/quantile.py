@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmvitals.rules.condition.power import Changes
 from llmvitals.rules.kinds.regression.gauge import Counted
 from llmvitals.rules.kinds.regression.hours import middle
 from llmvitals.rules.kinds.regression.samples import Columns, SketchBins
@@ -55,12 +56,13 @@ class Edge(Counted):
     def row(self, sample: Sample) -> tuple[float, float] | None:
         """The quantile's bin, between two calls where it lies there.
 
-        Of n calls in order, the k-th has k/(n + 1) of all calls below it in the mean (Weibull's plotting
-        position), so the bins of hours with few calls are right in the mean too. None with so few calls that
-        the quantile is beyond them all.
+        Of n calls in order, the k-th has (k - 1/3)/(n + 1/3) of all calls below it in the median, whatever
+        their distribution is (Hyndman, Fan, "Sample quantiles in statistical packages", 1996, definition 8).
+        The usual quantile is the median of the hours, so that of hours with few calls is right too. None with
+        so few calls that the quantile is beyond them all.
         """
         calls = sample[0][0]
-        rank = self.metric.q * (calls + 1)
+        rank = self.metric.q * (calls + 1 / 3) + 1 / 3
         if not 1 <= rank <= calls:
             return None
         numbers = sorted((int(key), count) for key, count in sample[1].items())
@@ -85,6 +87,11 @@ class Edge(Counted):
         """The calls beyond the quantile."""
         share, count = self._beyond(sample[1], usual, side, effect)
         return self.counted(sample[0][0], count, share, side="up")
+
+    def changes(self, value: float, side: Side, effect: float) -> Changes:
+        """Any: times and amounts have no greatest value."""
+        del effect
+        return Changes(value, math.inf if side == "up" else 1.0)
 
     def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
         """As if every value were larger, or smaller, by the change."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from llmvitals.rules.kinds.regression.gauge import Counted
+from llmvitals.rules.kinds.regression.gauge import Counted, share_changes
 from llmvitals.rules.kinds.regression.samples import Columns, total
 from llmvitals.stats import counts
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmvitals.metrics.metric import Metric, Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.condition.power import Traffic
+    from llmvitals.rules.condition.power import Changes, Traffic
     from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
     from llmvitals.rules.kinds.regression.samples import Sample
@@ -87,11 +87,16 @@ class Share(Counted):
             return [0.0] * 4
         return self.counted(calls, bad, limit, side)
 
+    def changes(self, value: float, side: Side, effect: float) -> Changes:
+        """Up to a share of 1; none that `tally` leaves out."""
+        return share_changes(value, side, effect, LEAST)
+
     def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
         """Calls that count more, or less, often."""
         calls, bad = self.sample(traffic.vitals)[0]
-        base, share = max(bad / calls, LEAST), bad / calls * (1 + change)
+        base = max(bad / calls, LEAST)
+        share = min(base * (1 + change), 1.0)
         limit = base * (1 + effect) if side == "up" else base / (1 + effect)
-        if share > 1 or (share - limit) * (1 if side == "up" else -1) <= 0:
+        if (share - limit) * (1 if side == "up" else -1) <= 0:
             return 0.0, 0.0
         return self.informed(calls / traffic.days, limit, share)

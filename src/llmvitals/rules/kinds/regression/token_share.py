@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from llmvitals.rules.kinds.regression.gauge import share_changes
 from llmvitals.rules.kinds.regression.hours import middle
 from llmvitals.rules.kinds.regression.mean import CLIPPED, FEW, HOURS_DIFFER, SHIFTS, Level
 from llmvitals.rules.kinds.regression.samples import Columns, totals
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from llmvitals.metrics.metric import Side
     from llmvitals.record.vitals import Vitals
-    from llmvitals.rules.condition.power import Traffic
+    from llmvitals.rules.condition.power import Changes, Traffic
     from llmvitals.rules.kinds.regression.gauge import Tally, Usual
     from llmvitals.rules.kinds.regression.hours import Rows
     from llmvitals.rules.kinds.regression.samples import Sample
@@ -84,14 +85,18 @@ class TokenShare(Level):
         most = margin + max(CLIPPED / math.sqrt(calls), 0.5)
         return [calls * (min(away if side == "up" else -away, most) - margin), calls]
 
+    def changes(self, value: float, side: Side, effect: float) -> Changes:
+        """Up to a share of 1; none that `tally` leaves out."""
+        return share_changes(value, side, effect, LEAST)
+
     def sees(self, traffic: Traffic, side: Side, effect: float, change: float) -> tuple[float, float]:
         """By the normal law, as if calls had all of their tokens in the share or none."""
         sample = self.sample(traffic.vitals)
-        calls, value = sample[0][0] / traffic.days, self.value(sample) or 0.0
-        if not calls or not LEAST < value < 1:
+        calls, base = sample[0][0] / traffic.days, max(self.value(sample) or 0.0, LEAST)
+        if not calls or base >= 1:
             return 0.0, 0.0
-        away = abs(change) * value - _margin(value, side, effect)
-        shift = min(max(away / (UNEVEN * math.sqrt(value * (1 - value))), 0.0), SHIFTS[-1])
+        away = abs(change) * base - _margin(base, side, effect)
+        shift = min(max(away / (UNEVEN * math.sqrt(base * (1 - base))), 0.0), SHIFTS[-1])
         blocks = min(calls / FEW, 24.0)
         return blocks, shift**2 / 2 / (blocks / calls + HOURS_DIFFER**2)
 
