@@ -176,6 +176,27 @@ def test_a_change_of_weekends_only_is_found_at_the_first_of_them():
     assert 26 * DAY < first < 26 * DAY + 12 * 60
 
 
+def test_with_days_too_a_weekend_that_differs_is_ordinary_and_one_that_gets_worse_is_not():
+    rule = Regression(metric="error_share", against="days", series=10)
+    minute = np.arange(35 * DAY)
+    calm, often, worse = (stormy(12, 35, calls=6_000, storms=0, change=0, times=times) for times in (1, 4, 9))
+    weekend = minute // DAY % 7 >= 5
+    ordinary = [(often if weekend[at] else calm).get(at) for at in range(35 * DAY)]
+    early = breaches(rule, {at: vitals for at, vitals in enumerate(ordinary[: 28 * DAY]) if vitals})
+    assert [at // DAY for at in early] == [5], "only the first weekend is news"
+    last = [worse.get(at) if at >= 33 * DAY else vitals for at, vitals in enumerate(ordinary)]
+    _, first, *_ = breaches(rule, {at: vitals for at, vitals in enumerate(last) if vitals})
+    assert 33 * DAY < first < 33 * DAY + 12 * 60
+
+
+def test_a_past_that_is_shorter_than_a_week_has_days_of_both_kinds():
+    """The last three days before a Monday hold one weekday."""
+    rule = Regression(metric="error_share", against="days", past=3, series=1)
+    change = 14 * DAY + 600
+    first, *_ = breaches(rule, stormy(13, 16, calls=12_000, storms=0, change=change, times=4))
+    assert change < first < change + 6 * 60
+
+
 @pytest.mark.parametrize("calls", [15, 20, 25, 40, 400])
 def test_the_usual_quantile_of_hours_with_few_calls_leaves_as_many_beyond_it_as_it_says(calls: int):
     """It is the median of the hours; by the mean rank of order statistics, 3.4 % were left with 20 calls."""

@@ -37,11 +37,11 @@ def told(rule: Regression, minutes: list[Vitals]) -> list:
 def test_a_cache_that_gives_45_percent_in_place_of_60_is_found_within_a_day():
     rng = np.random.default_rng(1)
     rule = Regression(metric="cached_token_share", against="days", effect="10%")
-    quiet = [minute(rng, 0.7) for _ in range(7 * DAY)]
+    quiet = [minute(rng, 0.7) for _ in range(14 * DAY)]
     found = told(rule, quiet + [minute(rng, 0.525) for _ in range(DAY)])
     assert len(found) == 1
     at, reading = found[0]
-    assert at > 7 * DAY
+    assert at > 14 * DAY
     assert reading.value == pytest.approx(0.45, abs=0.05)
     assert reading.limit == pytest.approx(0.60, abs=0.03)
 

@@ -29,7 +29,9 @@ _HOUR: Final = struct.Struct(f"<I{ROW.itemsize - 4}x")
 WIDTHS: Final = (0, 1, 2, 4)
 """Hours before and after the same hour that are joined with it while there are too few calls."""
 DAYS: Final = 5
-"""Weekdays that an hour of the day is compared with, at least, in the first weeks; at the weekend two."""
+"""Weekdays that an hour of the day is compared with, at least, in the first weeks."""
+WEEKEND: Final = 2
+"""The same at the weekend."""
 _HOURS: Final = 24
 _THURSDAY: Final = 3
 
@@ -57,19 +59,24 @@ def similar(found: Rows, hour: int, *, season: int, past: int, least: int, enoug
 
     They are the same hours of the last `past` seasons of so many hours, at least `least`. Where a season is a
     week and too few of them are known, they are the same hours of past days of its kind (weekday, weekend):
-    at least DAYS, or `least` where that is one. Neighbouring hours are joined until there are `enough` calls.
+    at least DAYS, or `least` where that is one. Where a season is a day, they are of days of its kind, if
+    these have `enough` calls, so that weekends that differ are ordinary; else they are of any days.
+    Neighbouring hours are joined until there are `enough` calls.
     """
     lag = hour - found["hour"].astype(np.int64)
     known = (lag > 0) & (lag <= past * season)
     if not known.all():
         found, lag = found[known], lag[known]
-    same = _joined(found, lag, season=season, least=least, enough=enough)
-    if len(same) or season == _HOURS:
-        return same
     weekend = _weekend(np.array([hour]))[0]
     alike = _weekend(hour - lag) == weekend
-    needed = 1 if least == 1 else 2 if weekend else DAYS
-    return _joined(found[alike], lag[alike], season=_HOURS, least=needed, enough=enough)
+    needed = 1 if least == 1 else WEEKEND if weekend else least if season == _HOURS else DAYS
+    same = _joined(found, lag, season=season, least=least, enough=enough)
+    if len(same) and season != _HOURS:
+        return same
+    of_kind = _joined(found[alike], lag[alike], season=_HOURS, least=needed, enough=enough)
+    if season == _HOURS and int(of_kind["calls"].sum()) < enough:
+        return same
+    return of_kind
 
 
 def middle(past: Rows, name: str) -> float:
