@@ -11,7 +11,7 @@ from llmvitals.rules.condition.detector import Detector
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND, duration_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from llmvitals.metrics.metric import Metric, Sample
     from llmvitals.record.vitals import Vitals
@@ -140,7 +140,8 @@ class Limit(Protocol):
 class Statistic(Detector):
     """Reads a metric against a limit. With fewer than `few` calls the reading is "none".
 
-    State: that of the trailing window.
+    over: of fewer calls (their number, and the value), whether they are enough to say that it is over; None:
+    they never are. State: that of the trailing window.
     """
 
     limit: Limit
@@ -148,12 +149,21 @@ class Statistic(Detector):
     few: int
     pane: int
     trailing: Trailing
+    over: Callable[[int, float], bool] | None = None
 
     @classmethod
-    def over(cls, limit: Limit, metric: Metric, pane: int, *, few: int) -> Statistic:
+    def of(
+        cls,
+        limit: Limit,
+        metric: Metric,
+        pane: int,
+        *,
+        few: int,
+        over: Callable[[int, float], bool] | None = None,
+    ) -> Statistic:
         """The statistic over the window of the limit; pane: µs."""
         length = bucket_length(limit.window, pane)
-        return cls(limit, metric, few, pane, Trailing(length // pane, limit.window // length))
+        return cls(limit, metric, few, pane, Trailing(length // pane, limit.window // length), over)
 
     @property
     def shape(self) -> str:
@@ -167,15 +177,19 @@ class Statistic(Detector):
         else:
             self.trailing.add(state, pane, self.metric.sample(vitals))
         at, calls = (pane + 1) * self.pane, self._calls(state)
-        value = self.metric.read(state["sum"], self.limit.window / SECOND) if calls >= self.few else None
-        return [Reading(at, "none", calls, self.few) if value is None else self.limit.reading(at, value)]
+        enough = calls >= self.few
+        if enough or (calls and self.over):
+            value = self.metric.read(state["sum"], self.limit.window / SECOND)
+            if value is not None and (enough or (self.over and self.over(calls, value))):
+                return [self.limit.reading(at, value)]
+        return [Reading(at, "none", calls, self.few)]
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the reading may change without a call; FOREVER when there is none."""
         if "sum" not in state:
             return FOREVER
         # With too few calls, there are still too few after some leave the window.
-        enough = self._calls(state) >= self.few
+        enough = self.over is not None or self._calls(state) >= self.few
         return self.trailing.changes(state) if enough else self.trailing.empties(state)
 
     def trend(self, state: dict[str, Any], pane: int) -> list[float]:

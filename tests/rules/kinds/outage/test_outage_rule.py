@@ -67,6 +67,17 @@ def test_callers_that_turn_away_are_no_sign_that_it_is_well(tmp_path):
     assert life(tmp_path, [MAJOR], RULE + "no_data: ok") == [("firing", "major", 0), ("resolved", "major", 1)]
 
 
+def test_fewer_calls_than_min_calls_resolve_it_if_they_nearly_all_succeed(tmp_path):
+    """At a small company 70 calls in ten minutes may not come again for days."""
+    rule = "alert: Down\noutage: {window: 10s, minor: 30%, major: 70%, min_calls: 70, resolve_below: 10%}\n"
+    for calls, errors, over in ((12, 0, False), (13, 0, True), (20, 1, True), (20, 2, False), (40, 4, True)):
+        some = vitals(calls=calls, errors=errors)
+        found = life(tmp_path, [MAJOR, some, vitals(calls=3)], rule)
+        assert found == [("firing", "major", 0), *([("resolved", "major", 1)] if over else [])], calls
+    # They never make it fire.
+    assert life(tmp_path, [vitals(calls=20, errors=20)], rule) == []
+
+
 def test_one_that_nobody_calls_for_a_day_is_not_kept_for_ever(tmp_path):
     day = 24 * 3600 // 10
     alerts = heard(tmp_path, [MAJOR], end=2 * day)

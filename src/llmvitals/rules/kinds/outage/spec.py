@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MINOR: Final = "minor"
 MAJOR: Final = "major"
 SHARE: Final = METRICS["error_share"]
+SURE: Final = 0.01
+"""Fewer calls than min_calls resolve it if a minor outage has so few failures with less than this chance."""
 _OUTCOMES: Final = ("error_type", "status")
 """Dimensions that are the outcome of a call."""
 
@@ -129,7 +131,24 @@ class Outage(Kind):
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The share of failed calls over the window."""
         del key
-        return Statistic.over(self, SHARE, pane, few=self.min_calls)
+        return Statistic.of(self, SHARE, pane, few=self.min_calls, over=self._over)
+
+    def _over(self, calls: int, share: float) -> bool:
+        """Whether so few failures among calls fewer than min_calls are improbable while it goes on.
+
+        So few calls may be all that come for days, and the alert would last as long.
+        """
+        if share > self._release:
+            return False
+        chance, term = 0.0, (1 - self.minor) ** calls
+        for failed in range(round(share * calls) + 1):
+            chance += term
+            term *= (calls - failed) / (failed + 1) * self.minor / (1 - self.minor)
+        return chance < SURE
+
+    @property
+    def _release(self) -> float:
+        return self.minor / 2 if self.resolve_below is None else self.resolve_below
 
     def reading(self, at: int, value: float) -> Reading:
         """The reading for a share of failed calls at a time (µs)."""
@@ -137,8 +156,7 @@ class Outage(Kind):
             return Reading(at, "breach", value, self.major, MAJOR)
         if value >= self.minor:
             return Reading(at, "breach", value, self.minor, MINOR)
-        release = self.minor / 2 if self.resolve_below is None else self.resolve_below
-        return Reading(at, "clear" if value <= release else "hold", value, self.minor)
+        return Reading(at, "clear" if value <= self._release else "hold", value, self.minor)
 
     @property
     def required_data(self) -> RequiredData:

@@ -153,7 +153,7 @@ class Threshold(Kind):
     def detector(self, pane: int, key: tuple[str, ...]) -> Statistic:
         """The metric over the window."""
         del key
-        return Statistic.over(self, metric_of(self.metric), pane, few=self.fixed_limit.min_calls)
+        return Statistic.of(self, metric_of(self.metric), pane, few=self.fixed_limit.min_calls)
 
     def reading(self, at: int, value: float) -> Reading:
         """The reading for a value at a time (µs)."""
