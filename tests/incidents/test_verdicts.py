@@ -244,9 +244,9 @@ async def test_people_see_who_is_blocked(
         for verdict in (blocked, *others):
             await producer.send_and_wait(settings.topic("verdicts"), verdict.encode(), key=verdict.key)
         shown = said(tmp_path, "verdicts", **where).text
-        assert "block Month team=search" in shown
-        assert "$101.25 $100.50 $0.75" in shown
-        assert "warn Warned team=search" in shown
+        assert "block Month 2026" in shown
+        assert "$101.25 team=search 3167" in shown
+        assert "of $100.50 $0.75 over warn Warned 2026" in shown
         assert "Old" not in shown
         (line,) = said(tmp_path, "verdicts", "--rule", "Month", "--json", **where).out.splitlines()
         assert Verdict.decode(line.encode()) == blocked

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
-from llmvitals.window import DAY, FOREVER, HOUR, MINUTE
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, window_start
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
@@ -72,8 +72,10 @@ class AbsenceDetector(Detector):
 
     def _called(self, state: dict[str, Any], pane: int, calls: int) -> list[Reading]:
         gap = pane * self.pane - self._since(state) if state else 0
-        if gap * SHORT >= self.rule.window and "told" not in state:
-            self._paused(state, pane * self.pane)
+        # A backtest joins the panes of a minute.
+        begin = window_start(pane * self.pane, MINUTE if self.rule.window >= MINUTE else self.pane)
+        if state and (begin - self._since(state)) * SHORT >= self.rule.window and "told" not in state:
+            self._paused(state, begin)
         hour = pane * self.pane // HOUR
         hours = state.setdefault("hours", [])
         if not hours or hours[-1][0] != hour:
