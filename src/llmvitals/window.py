@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    _Hours = TypeVar("_Hours", int, NDArray[np.int64])
 
 SECOND: Final = 1_000_000
 MINUTE: Final = 60 * SECOND
@@ -18,6 +23,8 @@ QUARTER_HOUR: Final = 15 * MINUTE
 """No offset of a time zone is finer, so no calendar period begins within one."""
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
+SATURDAY: Final = 5
+"""The first day of the weekend, see `weekday`."""
 NEVER: Final = -(2**62)
 """Before every time and every pane: the watermark of a source without records."""
 FOREVER: Final = 2**62
@@ -90,6 +97,15 @@ def duration_text(micros: int) -> str:
 def window_start(time: int, length: int) -> int:
     """The start of the window of `length` µs that contains `time`. Windows are aligned to 1970, UTC."""
     return time - time % length
+
+
+def weekday(hour: _Hours) -> _Hours:
+    """The day of the week, UTC, of an hour since 1970, or of each of many: 0 is Monday.
+
+    >>> weekday(0), weekday(2 * 24) == SATURDAY
+    (3, True)
+    """
+    return (hour // 24 + 3) % 7
 
 
 def period(time: int, per: str, zone: ZoneInfo) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from llmvitals.record.reading import Reading
 from llmvitals.rules.condition.detector import Detector
-from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, window_start
+from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SATURDAY, weekday, window_start
 
 if TYPE_CHECKING:
     from llmvitals.record.vitals import Vitals
@@ -201,14 +201,10 @@ def _usual(hours: dict[int, int], hour: int, first: int, *, weeks: bool) -> int:
     else:
         # Until a weekend is known, nobody knows whether calls come at weekends.
         past = [hour - 24 * days for days in range(1, 7)]
-        past = [then for then in past if _weekend(then) == _weekend(hour)]
+        weekend = weekday(hour) >= SATURDAY
+        past = [then for then in past if (weekday(then) >= SATURDAY) == weekend]
     lowest = [min(hours.get(then + near, 0) for near in (-1, 0, 1)) for then in past if then >= first]
     return median_low(lowest) if lowest else 0
-
-
-def _weekend(hour: int) -> bool:
-    """Whether an hour (since 1970) is on a Saturday or Sunday, UTC."""
-    return (hour // 24 + 3) % 7 >= 5
 
 
 def _between(hours: dict[int, int], begin: int, end: int, last: int) -> float:

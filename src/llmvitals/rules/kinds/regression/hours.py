@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from llmvitals.window import SATURDAY, weekday
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -33,7 +35,6 @@ DAYS: Final = 5
 WEEKEND: Final = 2
 """The same at the weekend."""
 _HOURS: Final = 24
-_THURSDAY: Final = 3
 
 
 def rows(state: dict[str, Any]) -> Rows:
@@ -67,16 +68,13 @@ def similar(found: Rows, hour: int, *, season: int, past: int, least: int, enoug
     known = (lag > 0) & (lag <= past * season)
     if not known.all():
         found, lag = found[known], lag[known]
-    weekend = _weekend(np.array([hour]))[0]
-    alike = _weekend(hour - lag) == weekend
-    needed = 1 if least == 1 else WEEKEND if weekend else least if season == _HOURS else DAYS
-    same = _joined(found, lag, season=season, least=least, enough=enough)
-    if len(same) and season != _HOURS:
-        return same
-    of_kind = _joined(found[alike], lag[alike], season=_HOURS, least=needed, enough=enough)
-    if season == _HOURS and int(of_kind["calls"].sum()) < enough:
-        return same
-    return of_kind
+    if season != _HOURS:
+        same = _joined(found, lag, season=season, least=least, enough=enough)
+        return same if len(same) else _of_kind(found, lag, hour, least=least, weekdays=DAYS, enough=enough)
+    alike = _of_kind(found, lag, hour, least=least, weekdays=least, enough=enough)
+    if int(alike["calls"].sum()) >= enough:
+        return alike
+    return _joined(found, lag, season=season, least=least, enough=enough)
 
 
 def middle(past: Rows, name: str) -> float:
@@ -102,7 +100,11 @@ def _joined(known: Rows, lag: NDArray[np.int64], *, season: int, least: int, eno
     return near if seasons >= least else known[:0]
 
 
-def _weekend(hours: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether hours since 1970 are of a Saturday or Sunday (UTC)."""
-    found: NDArray[np.bool_] = (hours // _HOURS + _THURSDAY) % 7 >= 5
-    return found
+def _of_kind(
+    known: Rows, lag: NDArray[np.int64], hour: int, *, least: int, weekdays: int, enough: int
+) -> Rows:
+    """The same hours of past days of the hour's kind; weekdays: the least number of these."""
+    weekend = weekday(hour) >= SATURDAY
+    alike = (weekday(hour - lag) >= SATURDAY) == weekend
+    needed = 1 if least == 1 else WEEKEND if weekend else weekdays
+    return _joined(known[alike], lag[alike], season=_HOURS, least=needed, enough=enough)
