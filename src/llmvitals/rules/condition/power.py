@@ -49,6 +49,12 @@ class Changes(NamedTuple):
     why: str = ""
 
 
+def rise(share: float, effect: float) -> Changes:
+    """The changes of a share above 0 that may rise: up to a share of 1. effect: the least one reported."""
+    most = 1 / share - 1
+    return Changes(share, most) if most > effect else Changes(share, 0.0, f"it can't rise by {effect:.0%}")
+
+
 class Power(NamedTuple):
     """What a rule sees of one metric.
 

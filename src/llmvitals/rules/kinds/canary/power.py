@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from llmvitals.metrics.registry import CANARY
-from llmvitals.rules.condition.power import DAYS, Changes, Power
+from llmvitals.rules.condition.power import DAYS, Changes, Power, rise
 from llmvitals.rules.kinds.canary.endpoints import RATES, ROWS
 from llmvitals.sketch.counters import SUM
 from llmvitals.stats import eprocess
@@ -47,5 +47,4 @@ def power(hypotheses: Hypotheses, traffic: Traffic) -> list[Power]:
 def _changes(base: float, effect: float) -> Changes:
     if not base:
         return Changes(base, 0.0, "there was none, and nothing is so many times as often as none")
-    most = 1 / base - 1
-    return Changes(base, most) if most > effect else Changes(base, 0.0, f"it can't rise by {effect:.0%}")
+    return rise(base, effect)

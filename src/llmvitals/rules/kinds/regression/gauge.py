@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from llmvitals.rules.condition.power import Changes
+from llmvitals.rules.condition.power import Changes, rise
 from llmvitals.stats import counts
 
 if TYPE_CHECKING:
@@ -80,17 +80,13 @@ class Gauge(Protocol):
 
 def share_changes(value: float, side: Side, effect: float, least: float) -> Changes:
     """The changes of a share. least: what a rise is measured from at least, and nothing falls below it."""
-    base = max(value, least)
     if side == "down":
-        return (
-            Changes(base, 1.0) if value >= least else Changes(value, 0.0, f"no fall below {least:.1%} counts")
-        )
-    most = 1 / base - 1
-    if most <= effect:
-        return Changes(base, 0.0, f"it can't rise by {effect:.0%}")
-    return Changes(
-        base, most, "" if value >= least else f"usually less than {least:.1%}: a rise is measured from it"
-    )
+        counts = value >= least
+        return Changes(value, 1.0) if counts else Changes(value, 0.0, f"no fall below {least:.1%} counts")
+    found = rise(max(value, least), effect)
+    if value >= least or not found.most:
+        return found
+    return found._replace(why=f"usually less than {least:.1%}: a rise is measured from it")
 
 
 HOURS_DIFFER: Final = 0.04
