@@ -193,14 +193,14 @@ class ChangeDetector(Detector):
 
 def _learn(state: dict[str, Any], rows: NDArray[np.float32], calls: Floats) -> None:
     """Learn from rows that are no longer kept how many calls come together, for each share."""
-    known = state.setdefault("groups", {})
-    for column, name in enumerate(state["names"]):
+    known, names = state.setdefault("groups", {}), state["names"]
+    shares = value(units(tuple(names)), rows.astype(np.float64))
+    # Of a share that is nearly 1 the calls that do not count are the rare ones.
+    rare = np.minimum(shares, 1 - shares) * calls[:, None]
+    for column, name in enumerate(names):
         if counted(name):
             there = np.isfinite(rows[:, column])
-            shares = np.sin(rows[there, column].astype(np.float64)) ** 2
-            # Of a share that is nearly 1 the calls that do not count are the rare ones.
-            rare = np.minimum(shares, 1 - shares) * calls[there]
-            known[name] = groups.learned(known.get(name, groups.NEW), rare)
+            known[name] = groups.learned(known.get(name, groups.NEW), rare[there, column])
 
 
 def _many(state: dict[str, Any], name: str, values: Floats, where: tuple[NDArray[np.int64], int]) -> bool:
@@ -213,7 +213,7 @@ def _many(state: dict[str, Any], name: str, values: Floats, where: tuple[NDArray
     places, first = where
     calls = np.array(state["calls"], np.float64)[places]
     least = groups.least(state.get("groups", {}).get(name, groups.NEW))
-    return groups.moved(np.sin(values) ** 2, calls, first) >= least
+    return groups.moved(value(units((name,)), values), calls, first) >= least
 
 
 def _count(many: int) -> str:
