@@ -177,12 +177,11 @@ class Statistic(Detector):
         else:
             self.trailing.add(state, pane, self.metric.sample(vitals))
         at, calls = (pane + 1) * self.pane, self._calls(state)
-        enough = calls >= self.few
-        if enough or (calls and self.over):
-            value = self.metric.read(state["sum"], self.limit.window / SECOND)
-            if value is not None and (enough or (self.over and self.over(calls, value))):
-                return [self.limit.reading(at, value)]
-        return [Reading(at, "none", calls, self.few)]
+        least = 1 if self.over else self.few
+        value = self.metric.read(state["sum"], self.limit.window / SECOND) if calls >= least else None
+        if value is None or (self.over and calls < self.few and not self.over(calls, value)):
+            return [Reading(at, "none", calls, self.few)]
+        return [self.limit.reading(at, value)]
 
     def wakes(self, state: dict[str, Any]) -> int:
         """The first pane at which the reading may change without a call; FOREVER when there is none."""
