@@ -45,12 +45,6 @@ class Block:
             return self
         return Block(self.view, self.names[start:end], self.panes[start:end], self.rows.part(start, end))
 
-    def by_pane(self) -> Iterator[tuple[int, Block]]:
-        """Each pane and its entries, ascending."""
-        panes = np.unique(self.panes).tolist()
-        for pane in panes:
-            yield pane, self if len(panes) == 1 else self.take(np.flatnonzero(self.panes == pane))
-
     def unpack(self) -> Block:
         """The block itself."""
         return self

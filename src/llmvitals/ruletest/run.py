@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
 
 from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
 from llmvitals.errors import ConfigError
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
-from llmvitals.record.frame import AnyFrame, BlockFrame, Frame, LateEntry
+from llmvitals.record.frame import BlockFrame, Frame
 from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.ruletest.rule_test import field_text
-from llmvitals.window import SECOND, duration_text
+from llmvitals.window import NEVER, SECOND, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from llmvitals.alerting import Told
     from llmvitals.record.block import Block
+    from llmvitals.record.frame import AnyFrame, LateEntry
     from llmvitals.record.log import Message
     from llmvitals.ruletest.rule_test import (
         CallStream,
@@ -39,14 +42,6 @@ if TYPE_CHECKING:
 SOURCE: Final = "test"
 BATCH: Final = 2_000
 """Calls in a batch."""
-
-
-@dataclass(slots=True)
-class PaneEntries:
-    """The entries of a pane."""
-
-    blocks: list[Block] = field(default_factory=list)
-    late: list[LateEntry] = field(default_factory=list)
 
 
 class Failure(NamedTuple):
@@ -207,9 +202,10 @@ class Runner:
 
 
 class _Stages:
-    """Both stages. The frames between them are rebuilt: one for each pane, with the floor that closes it.
+    """Both stages.
 
-    So the rules evaluate each pane as soon as it is over, independent of the batches.
+    The frames between them are rebuilt, so that late calls count in the panes in which they come: each pane
+    with late calls has frames of its own. All other panes of a batch have one frame.
     """
 
     def __init__(self, pipeline: Pipeline, pane: int) -> None:
@@ -224,41 +220,40 @@ class _Stages:
             [Logged(first + number, time // 1_000, data) for number, (time, data) in enumerate(calls)]
         )
         self.combine.delivered(self.combine.mark())
-        return self._close_each(self._panes(out))
+        return self._close(out)
 
     def finish(self, time: int) -> list[Alert]:
         """End the calls, and advance event time to this time (µs)."""
         over = time // self.pane + 1
         self.combine.promise(over * self.pane)
-        return [*self._close_each(self._panes(self.combine.flush())), *self._close(over, PaneEntries())]
+        return [*self._close(self.combine.flush()), *self._apply(over, [], [])]
 
-    def _panes(self, messages: Iterable[Message]) -> dict[int, PaneEntries]:
-        """The entries of each pane."""
-        panes: dict[int, PaneEntries] = {}
+    def _close(self, messages: Iterable[Message]) -> list[Alert]:
+        """Close all panes that are handed over. messages: what combine sends."""
         for message in messages:
             if message.topic is Topic.DEAD_LETTERS:
                 why = dict(message.headers).get("llmvitals.err.message", b"").decode()
                 raise ConfigError(f"a call of the test can't be read: {why}")
-        for frame in self.combine.hand_over():
-            if isinstance(frame, Frame):
-                for entry in frame.late:
-                    panes.setdefault(entry.pane, PaneEntries()).late.append(entry)
-                continue
-            for block in frame.blocks:
-                for pane, part in block.unpack().by_pane():
-                    panes.setdefault(pane, PaneEntries()).blocks.append(part)
-        return panes
+        frames = self.combine.hand_over()
+        late = [entry for frame in frames if isinstance(frame, Frame) for entry in frame.late]
+        blocks = [
+            block.unpack() for frame in frames if isinstance(frame, BlockFrame) for block in frame.blocks
+        ]
+        edges = {edge for entry in late for edge in (entry.pane, entry.pane + 1)}
+        edges |= {max(int(block.panes.max()) for block in blocks) + 1} if blocks else set()
+        alerts: list[Alert] = []
+        for start, end in itertools.pairwise([NEVER, *sorted(edges)]):
+            places = [np.flatnonzero((start <= block.panes) & (block.panes < end)) for block in blocks]
+            parts = [block.take(rows) for block, rows in zip(blocks, places, strict=True) if len(rows)]
+            alerts += self._apply(end, parts, [entry for entry in late if start <= entry.pane < end])
+        return alerts
 
-    def _close_each(self, panes: Mapping[int, PaneEntries]) -> list[Alert]:
-        return [alert for pane, entries in sorted(panes.items()) for alert in self._close(pane + 1, entries)]
-
-    def _close(self, floor: int, entries: PaneEntries) -> list[Alert]:
-        """Apply the entries of a pane, and raise the floor."""
+    def _apply(self, floor: int, blocks: Sequence[Block], late: Sequence[LateEntry]) -> list[Alert]:
+        """Apply the entries of panes, and raise the floor."""
         source = f"{SOURCE}/0", {SOURCE: 1}, 0, 1
-        frames: list[AnyFrame] = [BlockFrame(*source, floor, self.frames, self.pane, tuple(entries.blocks))]
-        if entries.late:
-            late = tuple(entries.late)
-            frames.insert(0, Frame(*source, floor - 1, self.frames, self.pane, late=late))
+        frames: list[AnyFrame] = [BlockFrame(*source, floor, self.frames, self.pane, tuple(blocks))]
+        if late:
+            frames.insert(0, Frame(*source, floor - 1, self.frames, self.pane, late=tuple(late)))
         out = self.merge.apply_frames(frames)
         self.frames += 1
         return [Alert.decode(message.value or b"") for message in out if message.topic is Topic.ALERTS]
