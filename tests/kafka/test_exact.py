@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
-SEEDS = range(int(os.environ.get("LLMVITALS_TEST_SEEDS", "5")))
+SEEDS = range(int(os.environ.get("LLMVITALS_TEST_SEEDS", "3")))
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Simulated months: teams that stay within their budget are never paged for a burn, and real burns are.
 
-Four companies of 20 teams, with monthly and with daily budgets, and five rhythms of work. Panes of 10 minutes go
+Two companies of 20 teams, one with monthly and one with daily budgets, and five rhythms of work. Panes of 10 minutes go
 to the detector directly. The seeds are the companies' numbers.
 """
 
@@ -187,7 +187,7 @@ MEDIANS: dict[str, dict[int, float]] = {"month": {3: 48, 10: 8, 20: 4}, "day": {
 """Hours after which half of the burns are paged, by the factor of the spend."""
 
 
-@pytest.mark.parametrize(("company", "per"), [(1, "month"), (2, "month"), (3, "day"), (4, "day")])
+@pytest.mark.parametrize(("company", "per"), [(1, "month"), (3, "day")])
 def test_healthy_teams_are_not_paged_and_burns_are(company, per):
     pages, burns = simulated(company, per)
     assert pages == []
