@@ -377,6 +377,15 @@ def test_values_that_are_there_from_the_beginning_are_not_compared(tmp_path):
     assert (found.alerts, found.points) == ([], [])
 
 
+def test_values_that_are_too_many_to_be_kept_are_not_new_when_they_come_again(tmp_path):
+    dice = np.random.default_rng(3)
+    minutes = []
+    for at in range(200):
+        calls = dice.multinomial(120, [0.01] * 100)
+        minutes.append((at, {f"m{place}": arm(int(many)) for place, many in enumerate(calls) if many}))
+    assert walk(tmp_path, minutes, "{on: model, by: []}").points == []
+
+
 def test_unless_they_are_named(tmp_path):
     minutes = [(at, {"v1": arm(10), "v2": arm(10, errors=9)}) for at in range(60)]
     (alert,) = walk(tmp_path, minutes, "{on: prompt_version, by: [], canary: v2, control: v1}").alerts

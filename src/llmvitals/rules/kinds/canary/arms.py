@@ -17,7 +17,8 @@ again. A time as long in which there are no calls at all, such as a weekend, doe
 GONE: Final = 7 * FORGOTTEN
 """… but after this many minutes a value is forgotten all the same."""
 MOST: Final = 64
-"""The most values that are kept; the rarest are dropped first."""
+"""The most values that are kept; the rarest are dropped first. Those that come within a day after that may be
+values that were dropped, so they are not new."""
 _SLOT: Final = 10
 _SLOTS: Final = 6
 
@@ -56,12 +57,14 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int, newes
             del known[name]
 
 
-def limit_known(known: Known, keep: tuple[str, ...]) -> None:
-    """Drop the rarest values above MOST, except those that are compared."""
-    if len(known) > MOST:
+def limit_known(known: Known, keep: tuple[str, ...]) -> bool:
+    """Drop the rarest values above MOST, except those that are compared; returns whether there are any."""
+    full = len(known) > MOST
+    if full:
         rare = sorted(known, key=lambda name: (name in keep, _recent(known[name]), known[name][1], name))
         for name in rare[: len(known) - MOST]:
             del known[name]
+    return full
 
 
 def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:

@@ -46,7 +46,7 @@ class CanaryDetector(Detector):
     The arms are selected at the end of a minute, and compared from the next one on.
     State: "now" (the minute under way) and "calls" (its, by arm), both only while there are any; "before"
     (calls until then, at most BEGINNING); "newest" and "back" (see arms.note); "arms" (see arms.Known);
-    "pair" (see comparison.State).
+    "full" (when the last of these was dropped for their number); "pair" (see comparison.State).
     """
 
     rule: Values
@@ -96,8 +96,10 @@ class CanaryDetector(Detector):
                 state["back"] = now
             state["newest"] = now
         since = {"newest": _newest(state), "back": state.get("back", 0)}
-        arms.note(known, now, calls, before=state.get("before", 0), **since)
-        arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ())
+        unsure = now - state.get("full", -FORGOTTEN) < FORGOTTEN
+        arms.note(known, now, calls, before=0 if unsure else state.get("before", 0), **since)
+        if arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ()):
+            state["full"] = now
         state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
         readings = self._compared(state, now, news=news)
         if not known:
