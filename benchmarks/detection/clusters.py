@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.rules.kinds.canary.comparison import block_minutes
+from llmvitals.rules.kinds.canary.comparison import FEW, block_minutes
 from llmvitals.sketch.cells import CELLS, PARTS
 from llmvitals.stats import clusters, confseq, eprocess, recent
 
@@ -70,7 +70,7 @@ class Traffic:
 
     @property
     def block(self) -> int:
-        """The minutes of a block."""
+        """The most minutes of a block."""
         smaller = self.calls * min(self.share, 1 - self.share)
         return self.step * (block_minutes(DAY, max(1, int(smaller))) // self.step)
 
@@ -284,7 +284,7 @@ class Looks:
         known = _Known(clusters.Tally.empty(runs), eprocess.fresh(runs), eprocess.fresh(runs))
         known.states = [confseq.State()] * runs
         memory, size = recent.Recent.empty(runs), self.traffic.block // self.traffic.step
-        block, weighed = np.zeros((3, 2, runs)), np.zeros((2, 2, runs, CELLS))
+        block, weighed, age = np.zeros((3, 2, runs)), np.zeros((2, 2, runs, CELLS)), np.zeros(runs, int)
         for number, step in enumerate(blocks(dice, self.traffic, runs)):
             n, k = (part.transpose(1, 0, 2) for part in step[:2])
             weights = np.ones((runs, CELLS))
@@ -293,19 +293,22 @@ class Looks:
                 memory = recent.step(memory, number * self.traffic.step, n.sum(axis=0), k.sum(axis=0))
             block += np.stack(step).sum(axis=3).transpose(0, 2, 1)
             weighed += np.stack((n, k)) * weights
-            if (number + 1) % size:
+            age += 1
+            over = (age >= size) | (block[0].min(axis=0) >= FEW)
+            if not over.any():
                 continue
-            known.tally = clusters.step(known.tally, rows, *weighed)
+            ended, by_weight = block * over, weighed * over[:, None]
+            known.tally = clusters.step(known.tally, rows, *by_weight)
             if mean:
-                for run, state in enumerate(known.states):
-                    a, b = (tuple(block[:, arm, run]) for arm in (0, 1))
-                    known.states[run] = confseq.step(state, a, b)
+                for run in np.flatnonzero(over).tolist():
+                    a, b = (tuple(ended[:, arm, run]) for arm in (0, 1))
+                    known.states[run] = confseq.step(known.states[run], a, b)
             else:
-                known.raw = eprocess.step(known.raw, block[0], block[1], null)
-                calls, events = weighed.sum(axis=3)
+                known.raw = eprocess.step(known.raw, ended[0], ended[1], null)
+                calls, events = by_weight.sum(axis=3)
                 known.logs = eprocess.step(known.logs, calls, events, null)
             self._look((number + 1) * self.traffic.step / 60, known, rows)
-            block[:], weighed[:] = 0, 0
+            block[:, :, over], weighed[:, :, over], age[over] = 0, 0, 0
 
     def _look(self, at: float, known: _Known, rows: clusters.Rows) -> None:
         bar, mean = -np.log(ALPHA), bool(self.traffic.sigma)

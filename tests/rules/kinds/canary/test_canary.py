@@ -148,10 +148,64 @@ def test_it_fires_while_the_comparison_lasts_and_ends_when_the_control_is_gone(t
     assert "v1 gets no more calls: v2 has replaced it" in found.alerts[1].reason
 
 
-def test_it_ends_when_the_canary_is_taken_back_also_when_nobody_calls(tmp_path):
-    found = walk(tmp_path, bad(200)).wait(199 + 2 * DAY)
+def test_it_ends_when_the_canary_is_taken_back(tmp_path):
+    after = [(at, {"v1": failing(np.random.default_rng(at), 9, 0)}) for at in range(200, 200 + DAY + 60)]
+    found = walk(tmp_path, bad(200) + after)
     assert fired(found)[1] == ("resolved", 199 + DAY)
+    assert found.alerts[1].reason == "v2 gets no more calls"
+
+
+def test_it_ends_after_a_week_in_which_nobody_calls(tmp_path):
+    found = walk(tmp_path, bad(200)).wait(199 + 8 * DAY)
+    assert fired(found)[1] == ("resolved", 199 + 7 * DAY)
+    assert found.alerts[1].reason == "neither v1 nor v2 gets calls any more"
     assert found.state == {}
+
+
+def working_day(day: int, dice: np.random.Generator, **shares: float) -> list[Minute]:
+    """Ten hours of calls; the chances to fail of v1, with four calls a minute, and of v2, with two."""
+    minutes = range(day * DAY, day * DAY + 600)
+    many = {"v1": 4, "v2": 2}
+    drawn = (
+        (at, {name: failing(dice, many[name], share) for name, share in shares.items()}) for at in minutes
+    )
+    return [(at, {name: arm for name, arm in arms.items() if arm.total("calls")}) for at, arms in drawn]
+
+
+def test_a_canary_that_began_before_a_free_weekend_is_compared_after_it(tmp_path):
+    """On Monday both versions are there from the first minute on, and v2 is still the new one."""
+    dice = np.random.default_rng(2)
+    friday = working_day(0, dice, v1=0.02) + working_day(1, dice, v1=0.02, v2=0.02)
+    found = walk(tmp_path, friday + working_day(4, dice, v1=0.02, v2=0.1))
+    assert [status for status, _ in fired(found)] == ["firing"]
+
+
+def test_an_alert_does_not_end_at_a_free_weekend(tmp_path):
+    dice = np.random.default_rng(2)
+    friday = working_day(0, dice, v1=0.02) + working_day(1, dice, v1=0.02, v2=0.2)
+    found = walk(tmp_path, friday + working_day(4, dice, v1=0.02, v2=0.2))
+    assert [status for status, _ in fired(found)] == ["firing"]
+
+
+def test_a_version_that_comes_on_monday_in_a_small_app_is_a_canary(tmp_path):
+    """The calls of last week are before its first one, also if Monday has fewer than 500 by then."""
+    dice = np.random.default_rng(2)
+    found = walk(tmp_path, working_day(0, dice, v1=0.02) + working_day(3, dice, v1=0.02, v2=0.2))
+    assert [status for status, _ in fired(found)] == ["firing"]
+
+
+@pytest.mark.parametrize("seed", [1, 12, 16])
+def test_a_larger_share_of_the_calls_during_an_outage_of_both_is_no_worsening(tmp_path, seed):
+    """Its calls were few before the outage, and many in it: together they fail more often than the control's."""
+    dice = np.random.default_rng(seed)
+    outage = 400 + int(dice.integers(-30, 31))
+    minutes = []
+    for at in range(520):
+        share = 0.5 if outage <= at < outage + 30 else 0.02
+        canary = 0 if at < 100 else 0.01 if at < 400 else 0.5
+        arms = {"v1": failing(dice, 20 * (1 - canary), share), "v2": failing(dice, 20 * canary, share)}
+        minutes.append((at, {name: arm for name, arm in arms.items() if arm.total("calls")}))
+    assert walk(tmp_path, minutes, "{on: prompt_version, by: [], metrics: [errors]}").alerts == []
 
 
 def test_a_newer_canary_takes_its_place_and_is_an_episode_of_its_own(tmp_path):
@@ -323,6 +377,15 @@ def test_values_that_are_there_from_the_beginning_are_not_compared(tmp_path):
     assert (found.alerts, found.points) == ([], [])
 
 
+def test_values_that_are_too_many_to_be_kept_are_not_new_when_they_come_again(tmp_path):
+    dice = np.random.default_rng(3)
+    minutes = []
+    for at in range(200):
+        calls = dice.multinomial(120, [0.01] * 100)
+        minutes.append((at, {f"m{place}": arm(int(many)) for place, many in enumerate(calls) if many}))
+    assert walk(tmp_path, minutes, "{on: model, by: []}").points == []
+
+
 def test_unless_they_are_named(tmp_path):
     minutes = [(at, {"v1": arm(10), "v2": arm(10, errors=9)}) for at in range(60)]
     (alert,) = walk(tmp_path, minutes, "{on: prompt_version, by: [], canary: v2, control: v1}").alerts
@@ -369,13 +432,21 @@ def test_a_third_arm_takes_no_part(tmp_path):
 
 
 def test_an_arm_that_stays_away_for_hours_is_neither_here_nor_there(tmp_path):
-    whole = bad(300, seed=4)
+    """An outage that only the control has seen is no part of the comparison, nor of what the message says."""
+    dice = np.random.default_rng(4)
+    whole = [
+        (at, {"v1": failing(dice, 100, 0.02)} | ({"v2": failing(dice, 20, 0.04)} if at >= 10 else {}))
+        for at in range(200)
+    ]
     gone = [(at if at < 25 else at + 500, arms) for at, arms in whole]
     alone = [(at, {"v1": arm(100, errors=90)}) for at in range(25, 525)]
     found = walk(tmp_path, sorted(gone + alone, key=lambda minute: minute[0]))
-    straight = walk(tmp_path, whole)
-    at, later = fired(straight)[0][1], fired(found)[0][1]
-    assert later == at + 500
+    (status, later), *_ = fired(found)
+    assert status == "firing"
+    assert 525 <= later < 545
+    compared = [arms["v1"] for at, arms in gone if 11 <= at <= later]
+    calls, errors = (sum(each.total(name) for each in compared) for name in ("calls", "errors"))
+    assert f"against {errors / calls * 100:.3g} % of {calls:,}" in found.alerts[0].summary
 
 
 # However it is fed
@@ -388,10 +459,10 @@ def test_batches_and_restarts_change_nothing(tmp_path, seed):
         arms["v3"] = failing(np.random.default_rng(at), 9, 0.2)
     minutes = [(at + (2_000 if at > 220 else 0), arms) for at, arms in minutes if dice.random() < 0.8]
     rules = rule_engine(tmp_path)
-    straight = Walk(rules).go(minutes, lambda: 10**9).wait(9_000)
+    straight = Walk(rules).go(minutes, lambda: 10**9).wait(13_000)
     cut = Walk(rules)
     cut.saved = True
-    cut.go(minutes, lambda: dice.randint(1, 30)).wait(9_000)
+    cut.go(minutes, lambda: dice.randint(1, 30)).wait(13_000)
     assert cut.alerts == straight.alerts
     assert cut.points == straight.points
     assert len(straight.alerts) >= 3

@@ -12,9 +12,13 @@ FEW: Final = 20
 SHARE: Final = 0.01
 """An arm that the rule does not name needs FEW calls in all and this share of all calls in the last hour."""
 FORGOTTEN: Final = 1_440
-"""After this many minutes without calls a value is forgotten, and would be new again."""
+"""After this many minutes without calls, while others have some, a value is forgotten, and would be new
+again. A time as long in which there are no calls at all, such as a weekend, does not count …"""
+GONE: Final = 7 * FORGOTTEN
+"""… but after this many minutes a value is forgotten all the same."""
 MOST: Final = 64
-"""The most values that are kept; the rarest are dropped first."""
+"""The most values that are kept; the rarest are dropped first. Those that come within a day after that may be
+values that were dropped, so they are not new."""
 _SLOT: Final = 10
 _SLOTS: Final = 6
 
@@ -30,8 +34,12 @@ class Pair(NamedTuple):
     control: str
 
 
-def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> None:
-    """Add the values of a minute's calls, and drop values without recent calls; before: all calls so far."""
+def note(known: Known, minute: int, calls: dict[str, int], *, before: int, newest: int, back: int) -> None:
+    """Add the values of a minute's calls, and drop values without recent calls.
+
+    before: all calls so far. newest: the last minute with calls. back: the first one after the last time of
+    FORGOTTEN without any.
+    """
     slot = minute // _SLOT
     for name in sorted(calls):
         if name == UNKNOWN:
@@ -44,16 +52,19 @@ def note(known: Known, minute: int, calls: dict[str, int], *, before: int) -> No
         arm[3][-1][1] += calls[name]
     for name, arm in list(known.items()):
         arm[3] = [entry for entry in arm[3] if entry[0] > slot - _SLOTS]
-        if minute - arm[1] >= FORGOTTEN:
+        silent = newest - max(arm[1], back) >= FORGOTTEN or newest - arm[1] >= GONE
+        if silent or minute - newest >= GONE:
             del known[name]
 
 
-def limit_known(known: Known, keep: tuple[str, ...]) -> None:
-    """Drop the rarest values above MOST, except those that are compared."""
-    if len(known) > MOST:
+def limit_known(known: Known, keep: tuple[str, ...]) -> bool:
+    """Drop the rarest values above MOST, except those that are compared; returns whether there are any."""
+    full = len(known) > MOST
+    if full:
         rare = sorted(known, key=lambda name: (name in keep, _recent(known[name]), known[name][1], name))
         for name in rare[: len(known) - MOST]:
             del known[name]
+    return full
 
 
 def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
@@ -80,6 +91,8 @@ def pair(known: Known, canary: str | None, control: str | None) -> Pair | None:
 
 def ending(known: Known, now: Pair, found: Pair | None) -> str:
     """The reason why a comparison is over, "" if it is not; found: the result of `pair`."""
+    if now.control not in known and now.canary not in known:
+        return f"neither {now.control} nor {now.canary} gets calls any more"
     if now.control not in known:
         return f"{now.control} gets no more calls: {now.canary} has replaced it"
     if now.canary not in known:
@@ -87,14 +100,6 @@ def ending(known: Known, now: Pair, found: Pair | None) -> str:
     if found and found.canary != now.canary and known[found.canary][0] > known[now.canary][0]:
         return f"{found.canary} is newer and replaces it in the comparison"
     return ""
-
-
-def due(known: Known, now: Pair | None) -> int | None:
-    """The minute at whose end a value is forgotten, which may end a comparison; None: there is none."""
-    last = [arm[1] for arm in known.values()]
-    if now:
-        return int(min(known[name][1] for name in now)) + FORGOTTEN
-    return int(max(last)) + FORGOTTEN if last else None
 
 
 def _in_all(arm: list[Any]) -> int:

@@ -1,8 +1,10 @@
 """The sums of two arms, block by block, as plain data.
 
-A block is as many minutes as the smaller arm needs for FEW calls (see block_minutes). Its length follows from
-the blocks before it, so it does not depend on what its calls are like. One without calls of both arms counts
-for nothing. Calls whose cell has just failed have less weight (see recent): for rates, not for means.
+A block ends when both arms have FEW calls in it, or after as many minutes as the smaller arm has needed for
+that (see block_minutes). So it depends on the numbers of calls, not on what they are like. What happens to
+both arms, such as an outage, cancels only if each has the same share of the calls all through the block; so
+it ends soon after a canary gets more of them. One without calls of both arms counts for nothing. Calls whose
+cell has just failed have less weight (see recent): for rates, not for means.
 """
 
 from __future__ import annotations
@@ -43,13 +45,14 @@ _STAY: Final = 0.5
 
 State = dict[str, Any]
 """canary, control, since (minute) · minutes: of the blocks that count · reference: metric → see
-endpoints.gather, until edges has it · open: the block that is under way (see block) · sums: the counts of
-all blocks that are over, control first · rates: log-likelihoods (see eprocess), rows of RATES, as bytes ·
-ratio: of each of RATES, numerator and denominator of Mantel's and Haenszel's estimate · means: metric →
-confseq.State · tally: see clusters, rows of RATES and MEANS · recent: see recent, rows of RATES · scores:
-name → its place, confseq.State (of how much worse the canary is: lower, or higher if HARMFUL), and each arm's
-count and sum · score_tally: of scores by their place, once there are any · clusters: the calls by CLUSTERS,
-then those that name user and session · alarmed: metrics, worst first."""
+endpoints.gather, until edges has it · open: the block that is under way (see block) · sums: the counts of all
+blocks that count, control first · ignored: the calls of the other blocks that are over · rates:
+log-likelihoods (see eprocess), rows of RATES, as bytes · ratio: of each of RATES, numerator and denominator
+of Mantel's and Haenszel's estimate · means: metric → confseq.State · tally: see clusters, rows of RATES and
+MEANS · recent: see recent, rows of RATES · scores: name → its place, confseq.State (of how much worse the
+canary is: lower, or higher if HARMFUL), and each arm's count and sum · score_tally: of scores by their place,
+once there are any · clusters: the calls by CLUSTERS, then those that name user and session · alarmed:
+metrics, worst first."""
 
 
 class Noises(NamedTuple):
@@ -107,15 +110,14 @@ def close(state: State, now: int, null: float) -> bool:
     held, totals = state["open"], [counts[FIELD["calls"]] for counts in state["sums"]]
     state["recent"] = block.weigh(held, state["edges"], state["recent"], now)
     calls, age = [sums[FIELD["calls"]] for sums in held["sums"]], now + 1 - held["began"]
-    if not (age >= block_minutes(state["minutes"], min(totals)) or (min(totals) == 0 and min(calls) >= FEW)):
+    if age < block_minutes(state["minutes"], min(totals)) and min(calls) < FEW:
         block.compact_scores(held)
         return False
     if min(calls):
         state["minutes"] += age
-    _add_block(state, held, null)
-    for name in sorted(held["scores"]):
-        _score(state, name, held["scores"][name])
-    _step_scores(state, held["scores"])
+        _add_block(state, held, null)
+    else:
+        state["ignored"] = state.get("ignored", 0) + max(calls)
     state["open"] = block.opened(now + 1)
     for metric, reference in list(state["reference"].items()):
         if (edges := endpoints.fixed(reference)) is not None:
@@ -125,7 +127,7 @@ def close(state: State, now: int, null: float) -> bool:
 
 
 def block_minutes(minutes: int, calls: int) -> int:
-    """The length of the next block. minutes: of those before it; calls: of the smaller arm in them.
+    """The most minutes of the next block. minutes: of those before it; calls: of the smaller arm in them.
 
     >>> block_minutes(0, 0), block_minutes(60, 300), block_minutes(600, 100)
     (60, 2, 60)
@@ -178,6 +180,9 @@ def _add_block(state: State, opened: Block, null: float) -> None:
     others = control[FIELD["calls"]] + canary[FIELD["calls"]] - sum(opened["named"]) - opened["minute"]
     told = user, session, others, opened["minute"], both
     state["clusters"] = list(map(add, state["clusters"], told))
+    for name in sorted(opened["scores"]):
+        _score(state, name, opened["scores"][name])
+    _step_scores(state, opened["scores"])
 
 
 def _rates(state: State, counted: Floats) -> None:

@@ -12,7 +12,7 @@ from llmvitals.record.reading import Deferred, Reading, Stand
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.canary import arms, comparison
-from llmvitals.rules.kinds.canary.arms import BEGINNING, Pair
+from llmvitals.rules.kinds.canary.arms import BEGINNING, FORGOTTEN, GONE, Pair
 from llmvitals.rules.kinds.canary.hypotheses import Look
 from llmvitals.rules.kinds.canary.sentences import rollout, sentence
 from llmvitals.window import FOREVER, MINUTE
@@ -45,7 +45,8 @@ class CanaryDetector(Detector):
 
     The arms are selected at the end of a minute, and compared from the next one on.
     State: "now" (the minute under way) and "calls" (its, by arm), both only while there are any; "before"
-    (calls until then, at most BEGINNING); "arms" (see arms.Known); "pair" (see comparison.State).
+    (calls until then, at most BEGINNING); "newest" and "back" (see arms.note); "arms" (see arms.Known);
+    "full" (when the last of these was dropped for their number); "pair" (see comparison.State).
     """
 
     rule: Values
@@ -81,8 +82,8 @@ class CanaryDetector(Detector):
         return FOREVER if when is None else minute.end(when, self.pane)
 
     def _due(self, state: dict[str, Any]) -> int | None:
-        pair = state.get("pair")
-        return arms.due(state.get("arms", {}), Pair(pair["canary"], pair["control"]) if pair else None)
+        """The minute at whose end all values are forgotten without a call; None: there is none."""
+        return _newest(state) + GONE if state.get("arms") else None
 
     def _over(self, state: dict[str, Any], now: int) -> list[Reading]:
         """Close a minute."""
@@ -90,8 +91,15 @@ class CanaryDetector(Detector):
         state.pop("now", None)
         pair, known = state.get("pair"), state.setdefault("arms", {})
         news = comparison.current(pair) and comparison.close(pair, now, 1 + self.rule.effect)
-        arms.note(known, now, calls, before=state.get("before", 0))
-        arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ())
+        if calls:
+            if now - _newest(state) >= FORGOTTEN:
+                state["back"] = now
+            state["newest"] = now
+        since = {"newest": _newest(state), "back": state.get("back", 0)}
+        unsure = now - state.get("full", -FORGOTTEN) < FORGOTTEN
+        arms.note(known, now, calls, before=0 if unsure else state.get("before", 0), **since)
+        if arms.limit_known(known, (pair["canary"], pair["control"]) if pair else ()):
+            state["full"] = now
         state["before"] = min(state.get("before", 0) + sum(calls.values()), BEGINNING)
         readings = self._compared(state, now, news=news)
         if not known:
@@ -180,6 +188,12 @@ class CanaryDetector(Detector):
             {"metric": found.metric, "arm": pair["canary"], "control": pair["control"]},
             {"cluster": cluster},
         )
+
+
+def _newest(state: dict[str, Any]) -> int:
+    """The last minute with calls; states of older versions know it of the values only. 0: there is none."""
+    newest: int = state.get("newest") or max((arm[1] for arm in state.get("arms", {}).values()), default=0)
+    return newest
 
 
 def _shown(effect: float | None) -> float | None:

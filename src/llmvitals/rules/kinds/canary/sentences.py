@@ -67,7 +67,7 @@ def rollout(state: State, minute: int, noises: Noises) -> str:
         return "No difference in cost is detected yet"
     more = canary[cost] / canary[priced] - control[cost] / control[priced]
     days = (minute + 1 - state["since"]) * MINUTE / DAY
-    month = more * (control[calls] + canary[calls]) / days * MONTH / 1e9
+    month = more * (control[calls] + canary[calls] + state.get("ignored", 0)) / days * MONTH / 1e9
     if abs(month) < 1:
         return "It costs the same at full roll-out"
     word = "more" if month > 0 else "less"

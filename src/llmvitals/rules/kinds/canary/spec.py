@@ -48,7 +48,7 @@ class Canary(Kind):
     worsening that counts.
 
     An alert lasts as long as the comparison, which ends when a newer value comes, or one of the two has had
-    no calls for a day. It fires again when another metric is worse too.
+    no calls for a day while there were others. It fires again when another metric is worse too.
     """
 
     kind: ClassVar[str] = "canary"
