@@ -164,7 +164,7 @@ def test_another_model_is_learned_after_a_day(state):
     readings = [next(same) for _, same in groupby(readings, lambda reading: reading.note)]
     assert readings[0].note == "no embeddings from model-a/48 for an hour; they now come from model-b/48"
     assert readings[1].at - readings[0].at == DAY - HOUR
-    assert readings[1].note == "embeddings have come from model-b/48 for a day: learning a new reference"
+    assert readings[1].note == "most embeddings have come from model-b/48 for a day: learning a new reference"
     assert state["space"] == "model-b/48"
     assert reference_of(state) is None
 
