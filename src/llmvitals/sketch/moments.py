@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SAMPLE: Final = 8
+SAMPLE: Final = 16
 """Vectors in the sample of a series in a pane or window."""
 MOST: Final = 4
 """Spaces that a series keeps."""

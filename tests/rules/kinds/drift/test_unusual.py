@@ -233,3 +233,14 @@ def test_both_heads_together_see_more_than_each(learned):
     assert greatest.value > 1.05 * other.value
     assert greatest.note.startswith("other topics")
     assert re.search(r"new: calls like \S+", greatest.note)
+
+
+def test_distinct_calls_are_compared_at_100_calls_a_minute_too():
+    """With eight whole vectors of a pane, fewer than half of the calls were known, and `topics` looked at all."""
+    state: dict = {}
+    rng, detector = np.random.default_rng(21), Drift(learn="1h", series=1).detector(10 * SECOND, ())
+    for at in range(6 * 90):
+        detector.take(state, at, about(talk(rng, 16), f"21.{at}"))
+    reference = unpacked(reference_of(state))
+    assert reference.distinct_calls > 0.7 * reference.calls
+    assert reference.joint

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from llmvitals.stats.whitening import Whitening
 
-MOST: Final = 64
+MOST: Final = 96
 """Whole vectors of a step."""
 RECENT: Final = 64
 """Calls that are kept to know repeats, and to name calls."""

@@ -9,12 +9,12 @@ from llmvitals.record.reading import Reading, Stand
 from llmvitals.rules.condition import minute
 from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.condition.false_alarms import run_length
-from llmvitals.rules.kinds.drift import heads, notes, pool, visible
+from llmvitals.rules.kinds.drift import heads, notes, pool, spaces, visible
 from llmvitals.rules.kinds.drift.calls import RECENT, recent
 from llmvitals.rules.kinds.drift.reference import Reference, unpacked
 from llmvitals.rules.kinds.drift.step import Step
 from llmvitals.rules.kinds.drift.training import Learner
-from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, SECOND
+from llmvitals.window import FOREVER, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +48,9 @@ class DriftDetector(Detector):
 
     State: that of `pool`; "space": the embedding space that it reads; "learning": see Learner; then
     "reference" (bytes), "recent" (see calls), the state of `heads`, and "hushed": the greatest score that the
-    heads had which are silent at this hour; "heard": event time (µs) of the last vector; "other": another
-    space that vectors came from since; "silent": no vector for an hour; "said": the present verdict, value,
-    limit and note. patient: see Learner.
+    heads had which are silent at this hour; "heard": event time (µs) of the last vector; "others": see
+    spaces; "silent": no vector for an hour; "said": the present verdict, value, limit and note. patient: see
+    Learner.
     """
 
     rule: Embeddings
@@ -93,7 +93,8 @@ class DriftDetector(Detector):
             meaning = vitals.meaning
             if not meaning:
                 continue
-            if [*meaning] == [state.get("space")] and not minute.ends(pane, self.pane):
+            alone = [*meaning] == [state.get("space")] and "others" not in state
+            if alone and not minute.ends(pane, self.pane):
                 self._hear(state, pane, meaning)
                 due = state["wake"]  # the end of this minute: nothing else happens so soon
                 continue
@@ -115,7 +116,9 @@ class DriftDetector(Detector):
         elif at >= self._stale(state):
             state["silent"] = True
             state.pop("memories", None)
-            other = f"; they now come from {state['other']}" if "other" in state else ""
+            counts = state["others"]["counts"] if "others" in state else {}
+            found = spaces.most(counts, state["space"])
+            other = f"; they now come from {found}" if found else ""
             readings = [self._none(at, f"no embeddings from {state['space']} for an hour{other}")]
         elif not readings and "said" in state:
             verdict, value, limit, note = state["said"]
@@ -132,23 +135,21 @@ class DriftDetector(Detector):
 
     def _add_embeddings(self, state: dict[str, Any], pane: int, meaning: Meaning) -> list[Reading]:
         ours = {space: moments for space, moments in meaning.items() if self._wanted(state, space)}
-        at = (pane + 1) * self.pane
         if ours:
             self._hear(state, pane, ours)
-        elif "space" in state:
-            state["other"] = min(meaning)
-            if not self.rule.model and at - state["heard"] >= DAY:
-                note = f"embeddings have come from {min(meaning)} for a day: learning a new reference"
-                state.clear()
-                pool.add(state, meaning, pane, self.pane)
-                state["heard"] = at
-                return [self._none(at, note)]
-        return []
+        if "space" not in state:
+            return []
+        at = (pane + 1) * self.pane
+        found = spaces.count(state, meaning, pane * self.pane, at)
+        if found is None or not self._allowed(found):
+            return []
+        state.clear()
+        self._hear(state, pane, {space: moments for space, moments in meaning.items() if space == found})
+        return [self._none(at, f"most embeddings have come from {found} for a day: learning a new reference")]
 
     def _hear(self, state: dict[str, Any], pane: int, ours: Meaning) -> None:
         pool.add(state, ours, pane, self.pane)
         state["heard"] = (pane + 1) * self.pane
-        state.pop("other", None)
         state.pop("silent", None)
 
     def _none(self, at: int, note: str) -> Reading:
@@ -157,6 +158,9 @@ class DriftDetector(Detector):
     def _wanted(self, state: dict[str, Any], space: str) -> bool:
         if "space" in state:
             return bool(space == state["space"])
+        return self._allowed(space)
+
+    def _allowed(self, space: str) -> bool:
         return self.rule.model in ("", space, space.rpartition("/")[0])
 
     def _stale(self, state: dict[str, Any]) -> int:

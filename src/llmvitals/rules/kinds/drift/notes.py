@@ -44,7 +44,7 @@ def _what(state: dict[str, Any], found: Read) -> str:
     if alike > max(topics, shape):
         more = hotelling.mean(state["memories"][ALIKE], place)[0] > 0
         return f"calls are {'more' if more else 'less'} alike than before"
-    return "the same topics, but in other shares or with repeated texts"
+    return "repeated texts, or the same topics in other shares"
 
 
 def _by_unusual(found: Read) -> bool:
