@@ -22,7 +22,7 @@ from llmvitals.record.call import Call, ended
 from llmvitals.record.log import Logged
 from llmvitals.settings import Settings
 
-EXAMPLES = int(os.environ.get("LLMVITALS_TEST_EXAMPLES", "4000"))
+EXAMPLES = int(os.environ.get("LLMVITALS_TEST_EXAMPLES", "1000"))
 ARRIVED = 1_795_507_000_000_000
 DECODER = msgspec.json.Decoder(Call)
 FORMS = ("json", "json bytes", "protobuf", "protobuf bytes")
