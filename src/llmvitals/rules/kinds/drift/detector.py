@@ -93,8 +93,7 @@ class DriftDetector(Detector):
             meaning = vitals.meaning
             if not meaning:
                 continue
-            alone = [*meaning] == [state.get("space")] and "others" not in state
-            if alone and not minute.ends(pane, self.pane):
+            if spaces.only(state, meaning) and not minute.ends(pane, self.pane):
                 self._hear(state, pane, meaning)
                 due = state["wake"]  # the end of this minute: nothing else happens so soon
                 continue

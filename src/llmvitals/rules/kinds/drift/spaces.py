@@ -24,15 +24,20 @@ _KEPT: Final = 16
 """Spaces that are counted at most."""
 
 
+def only(state: Mapping[str, Any], meaning: Meaning) -> bool:
+    """Whether all vectors of a pane come from the learned space, and no other one is counted."""
+    return "others" not in state and [*meaning] == [state.get("space")]
+
+
 def count(state: dict[str, Any], meaning: Meaning, begin: int, end: int) -> str | None:
     """Count the vectors of a pane (begin, end: µs); returns a space that has won.
 
     State: "space": the learned one; "others", while there are any: "at": event time (µs) of the counts,
     "counts": space → vectors, which fade; "since": see TIMES.
     """
-    learned = state["space"]
-    if "others" not in state and [*meaning] == [learned]:
+    if only(state, meaning):
         return None
+    learned = state["space"]
     others = state.setdefault("others", {"at": begin, "counts": {}})
     kept = exp((others["at"] - end) / _FADE)
     counts = {space: vectors * kept for space, vectors in others["counts"].items()}
