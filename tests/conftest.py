@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 gc.set_threshold(100_000, 20, 20)  # as in the commands: see entry.py
 # A busy machine is no reason to fail.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 # A broker of tests lives for minutes and has little to do: compiling its code well costs more than it brings.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
@@ -88,7 +90,8 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(scope="session")
 def _kafka() -> Iterator[LocalKafka | Unavailable]:
-    yield from started(LocalKafka(progress=print))
+    # It looks through all topics of the session for something to compact.
+    yield from started(LocalKafka(progress=print, overrides={"log.cleaner.backoff.ms": "1000"}))
 
 
 @pytest.fixture(scope="session")

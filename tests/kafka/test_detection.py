@@ -13,7 +13,6 @@ from cluster import Cluster, rows
 from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
@@ -21,23 +20,12 @@ from llmvitals.window import HOUR, MINUTE
 from waiting import deadline, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from llmvitals.testing import Posted
 
 RULES = Path(__file__).parents[1] / "data" / "decline"
 PARTITIONS = 4
-
-
-def minutes() -> Iterator[tuple[int, list[Logged]]]:
-    """The end of each minute (µs), and what was called in it."""
-    end, batch = decline.START + MINUTE, list[Logged]()
-    for offset, (at, line) in enumerate(decline.lines()):
-        while at >= end:
-            yield end, batch
-            end, batch = end + MINUTE, []
-        batch.append(Logged(offset, at // 1_000, line))
-    yield end, batch
 
 
 def check(alerts: Sequence[Alert], posted: Sequence[Posted]) -> None:
@@ -56,15 +44,10 @@ def check(alerts: Sequence[Alert], posted: Sequence[Posted]) -> None:
 
 async def test_what_gets_worse_is_told_once_and_then_it_is_quiet() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
-    stages, alerts = Replay.of(Settings(alerts=RULES, pane="1m", default_views=False)), list[Alert]()
+    settings = Settings(alerts=RULES, pane="1m", default_views=False)
     async with FakeSlack(["#alerts"]) as slack:
         async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
-            for end, calls in minutes():
-                world.now = end
-                news = [Alert.decode(m.value or b"") for m in stages.feed(calls) if m.topic is Topic.ALERTS]
-                alerts += news
-                await world.take(*news)
-                await world.tick()
+            alerts = await world.live(Replay.of(settings), decline.lines())
         check(alerts, list(slack.messages))
 
 

@@ -33,7 +33,9 @@ SEEDS = range(int(os.environ.get("LLMVITALS_TEST_SEEDS", "3")))
 @pytest.fixture
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Any:
     # No silence is so long that what comes after the last call is closed, too: not on a busy machine either.
-    async with Cluster(kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="1h") as made:
+    async with Cluster(
+        kafka, topic_prefix, tmp_path, sqlite=tmp_path / "vitals.db", idle="1h", alone=True
+    ) as made:
         yield made
 
 

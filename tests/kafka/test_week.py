@@ -17,7 +17,6 @@ from cluster import Cluster
 from desks import World
 from llmvitals.backtest.replay import Replay
 from llmvitals.record.alert import Alert
-from llmvitals.record.log import Logged, Topic
 from llmvitals.rules.engine import load_engine
 from llmvitals.settings import Settings
 from llmvitals.testing import FakeSlack
@@ -25,7 +24,7 @@ from llmvitals.window import DAY, MINUTE
 from waiting import deadline, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from llmvitals.testing import Posted
 
@@ -58,35 +57,17 @@ def lived() -> list[company.Incident]:
 
 @cache
 def calls() -> list[tuple[int, bytes]]:
-    """When each call of the week ends (ms), and the call."""
-    return [(event["ts"], json.dumps(event).encode()) for event in company.week()]
+    """When each call of the week ends (µs), and the call."""
+    return [(event["ts"] * 1_000, json.dumps(event).encode()) for event in company.week()]
 
 
-def minutes() -> Iterator[tuple[int, list[Logged]]]:
-    """The end of each minute of the week (µs), and what was called in it."""
-    end, batch = company.START + MINUTE, list[Logged]()
-    for offset, (at, line) in enumerate(calls()):
-        while at * 1000 >= end:
-            yield end, batch
-            end, batch = end + MINUTE, []
-        batch.append(Logged(offset, at, line))
-    yield end, batch
-
-
-@pytest.mark.timeout(900)  # two minutes where nothing else runs
+@pytest.mark.timeout(900)  # a minute where nothing else runs
 async def test_a_week_is_heard_and_few_messages_tell_it() -> None:
     """Every minute of it, under a clock that shows the calls' own time."""
     settings = Settings(alerts=RULES, pane="1m", default_views=False)
-    stages, alerts = Replay.of(settings), list[Alert]()
     async with FakeSlack(["#alerts"]) as slack:
         async with World(slack, load_engine(RULES, MINUTE).rules.routing) as world:
-            for end, batch in minutes():
-                world.now = end
-                messages = stages.feed(batch) if batch else []
-                news = [Alert.decode(m.value or b"") for m in messages if m.topic is Topic.ALERTS]
-                alerts += news
-                await world.take(*news)
-                await world.tick()
+            alerts = await world.live(Replay.of(settings), calls())
         messages_ = list(slack.messages)
 
     firing = [alert for alert in alerts if alert.status == "firing"]
@@ -145,7 +126,7 @@ async def _live(cluster: Cluster, slack: FakeSlack, workers: int) -> None:
     """The week, piece by piece: up to an incident's middle, a kill, and on once it is in Slack."""
     topic = cluster.settings.topic("calls")
     end = company.START + DAYS * DAY
-    events = [(at * 1000, line) for at, line in calls() if at * 1000 < end]
+    events = [(at, line) for at, line in calls() if at < end]
     done = 0
     for number, incident in enumerate(lived()):
         stage = ("combine", "merge", "sink")[number % 3]

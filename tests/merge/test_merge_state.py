@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frames import (
@@ -210,6 +210,7 @@ def random_log(drawn):
     return log([*frames, frame(0, version + 1, floor=99), frame(1, version + 1, floor=99)])
 
 
+@settings(max_examples=30)
 @given(LOGS, st.data())
 def test_a_restart_from_a_fuzzy_checkpoint_ends_with_the_same_points_and_alerts(drawn, data):
     """Wherever it crashes and however few buckets a checkpoint has: nothing is lost, nothing differs."""

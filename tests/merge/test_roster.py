@@ -262,7 +262,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_small")
-@settings(max_examples=20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6), st.integers(1, 8))
 def test_a_restart_at_any_point_gives_the_same_and_totals_are_exact(seed, most):
     """Also where the limits were changed in between: what was decided before stays so."""

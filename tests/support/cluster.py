@@ -22,20 +22,26 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from llmvitals import topics
 from llmvitals.settings import Settings
+from preloaded import Preloaded
 from waiting import deadline, until
 
 HEALTH_PAGES = re.compile(r"health pages are on (http://[\w.:]+)")
 
 
 class Worker:
-    """One `llmvitals worker --stage …`."""
+    """One `llmvitals worker --stage …`. alone: it imports everything itself; see `preloaded`."""
 
-    def __init__(self, stage: str, env: dict[str, str], log: Path) -> None:
+    def __init__(self, stage: str, env: dict[str, str], log: Path, *, alone: bool = False) -> None:
         self.stage, self.log, self.stopped = stage, log, False
+        words, env = ["worker", "--stage", stage], {**env, "LLMVITALS_HEALTH_PORT": "0"}
+        self.process: subprocess.Popen[bytes] | Preloaded
+        if not alone:
+            self.process = Preloaded(words, env, log)
+            return
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "llmvitals", "worker", "--stage", stage],
-                env={**env, "LLMVITALS_HEALTH_PORT": "0"},
+                [sys.executable, "-m", "llmvitals", *words],
+                env=env,
                 stdout=out,
                 stderr=out,
                 stdin=subprocess.DEVNULL,
@@ -106,10 +112,15 @@ class Worker:
 
 
 class Cluster:
-    """Topics of one test and the workers on them: `async with` creates the topics, and kills what is left."""
+    """Topics of one test and the workers on them: `async with` creates the topics, and kills what is left.
 
-    def __init__(self, brokers: str, prefix: str, folder: Path, **settings: Any) -> None:
-        self.folder = folder
+    alone: each worker imports everything itself, so that sets have another order in each.
+    """
+
+    def __init__(
+        self, brokers: str, prefix: str, folder: Path, *, alone: bool = False, **settings: Any
+    ) -> None:
+        self.folder, self.alone = folder, alone
         self.values = {"brokers": brokers, "topic_prefix": prefix, "group": prefix, "session_timeout": "6s",
                        "alerts": str(folder / "no-rules"), **settings}  # fmt: skip
         self.workers: list[Worker] = []
@@ -134,7 +145,9 @@ class Cluster:
         await topics.apply(self.settings)
 
     def start(self, stage: str, **extra: str) -> Worker:
-        worker = Worker(stage, self.env | extra, self.folder / f"{stage}-{len(self.workers)}.log")
+        worker = Worker(
+            stage, self.env | extra, self.folder / f"{stage}-{len(self.workers)}.log", alone=self.alone
+        )
         self.workers.append(worker)
         return worker
 

@@ -195,7 +195,7 @@ def test_only_guardrails_are_no_calls(tmp_path):
     assert [how for how, _ in times] == ["firing"]
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     st.lists(st.integers(0, 100), max_size=8),
     st.sets(st.integers(0, 40 * 24)),
