@@ -26,6 +26,7 @@ class Preloaded:
     """A process; the methods are those of subprocess.Popen. log: where stdout and stderr go."""
 
     def __init__(self, words: list[str], env: dict[str, str], log: Path) -> None:
+        log.touch()
         # Daemonic: it ends with the tests.
         self._process = _FORKS.Process(target=_run, args=(words, env, str(log)), daemon=True)
         self._process.start()
