@@ -15,15 +15,18 @@ WIDTH = 48
 TOPICS = 20
 """Old ones; NEW comes after them."""
 NEW = TOPICS
+BETWEEN = TOPICS + 1
+"""A topic near the fourth of the old ones, a little like the new one."""
 SPACE = key("model-a", WIDTH)
 
 
 @cache
 def images() -> tuple[Images, np.ndarray]:
-    """4,200 vectors, and the topic of each."""
+    """4,400 vectors, and the topic of each."""
     rng = np.random.default_rng(48)
     centres = rng.normal(size=(TOPICS + 1, WIDTH))
-    topic = np.repeat(np.arange(TOPICS + 1), 200)
+    centres = np.vstack([centres, 0.85 * centres[3] + 0.15 * centres[NEW]])
+    topic = np.repeat(np.arange(TOPICS + 2), 200)
     vectors = centres[topic] + rng.normal(size=(len(topic), WIDTH))
     return space(WIDTH).images(vectors.astype(np.float32)), topic
 
@@ -49,7 +52,7 @@ def talk(
 ) -> np.ndarray:
     """Rows: about any old topic, a share about the new one; `same` of them one text, `loops` of the same 5 ever."""
     _, topic = images()
-    rows = rng.choice(np.flatnonzero(topic != NEW), calls)
+    rows = rng.choice(np.flatnonzero(topic < NEW), calls)
     fresh = rng.random(calls) < new
     rows[fresh] = rng.choice(np.flatnonzero(topic == NEW), fresh.sum())
     rows[:same] = rows[0]

@@ -307,7 +307,7 @@ def test_each_hour_of_the_week_has_a_usual_of_its_own():
     rng, (_, topic) = np.random.default_rng(30), images()
     workdays, weekends = (
         [about(rng.choice(np.flatnonzero(wanted), CALLS), f"w{n}") for n in range(300)]
-        for wanted in (topic < 16, (topic >= 4) & (topic != NEW))
+        for wanted in (topic < 16, (topic >= 4) & (topic < NEW))
     )
     week = DAY // MINUTE * 7
     rule, state = Drift(learn="2w", series=1), {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversation import about, images, talk
+from conversation import BETWEEN, NEW, about, images, talk
 from llmvitals.rules.kinds.drift import sources
 from llmvitals.rules.kinds.drift.baseline import reference_of
 from llmvitals.rules.kinds.drift.calls import SampledCall
@@ -24,10 +24,12 @@ CALLS = 5
 ONE_BY_ONE, ALL_OF_ONE = 0, CALLS
 
 
-def fed(state: dict, seed: int, start: int, count: int, *, burst: int = 0, alone: int = 0) -> list:
-    """Minutes of six panes. burst: so many calls of a pane are about one topic; alone: of one source."""
+def fed(
+    state: dict, seed: int, start: int, count: int, *, burst: int = 0, alone: int = 0, topic: int = 3
+) -> list:
+    """Minutes of six panes. burst: so many calls of a pane are about the topic; alone: of one source."""
     rng, detector, said = np.random.default_rng(seed), RULE.detector(PANE, ()), []
-    (about_one,) = np.nonzero(images()[1] == 3)
+    (about_one,) = np.nonzero(images()[1] == topic)
     for pane in range(6 * start, 6 * (start + count)):
         rows = talk(rng, CALLS)
         rows[:burst] = rng.choice(about_one, burst)
@@ -67,6 +69,30 @@ def test_a_burst_of_one_user_is_no_drift_and_of_many_is(of_many, seed):
     assert "breach" in verdicts[ONE_BY_ONE]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_one_user_asks_often_is_less_unusual_than_what_many_ask(of_many, seed):
+    """Half an hour in which two of five calls are about what is near a known topic."""
+    unusual = {}
+    for alone in (2, ONE_BY_ONE):
+        state = msgspec.msgpack.decode(of_many)
+        readings = fed(state, 50 + seed, LEARN, 30, burst=2, alone=alone, topic=BETWEEN)
+        unusual[alone] = np.mean([reading.stands[0].measures["unusual"] for reading in readings])
+    assert unusual[2] < 0.9 * unusual[ONE_BY_ONE]
+    assert unusual[ONE_BY_ONE] > 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_topic_is_found_if_only_one_user_brings_it(of_many, seed):
+    """In a tenth of the calls."""
+    state = msgspec.msgpack.decode(of_many)
+    rng, detector, said = np.random.default_rng(seed), RULE.detector(PANE, ()), []
+    for pane in range(6 * LEARN, 6 * (LEARN + 60)):
+        rows, alone = talk(rng, CALLS), int(rng.random() < CALLS / 10)
+        rows[:alone] = rng.choice(np.flatnonzero(images()[1] == NEW), alone)
+        said += detector.take(state, pane, about(rows, f"{seed}.{pane}", alone=alone))
+    assert "breach" in {reading.verdict for reading in said}
+
+
 def test_where_one_user_makes_all_calls_a_change_is_still_found(of_one):
     state = msgspec.msgpack.decode(of_one)
     assert unpacked(reference_of(state)).crowding > 100
@@ -95,7 +121,7 @@ def test_a_step_is_at_least_as_crowded_as_by_itself_and_no_call_weighs_more_than
     for each in map(calls, steps):
         crowded = sources.crowding(state, each, 1)
         assert crowded >= sources.crowding({}, each, 1) >= 1
-        assert 0 < sources.weight(crowded, usual) <= 1
+        assert 0 < sources.weight(crowded, usual) <= sources.weight(crowded, usual, spared=4) <= 1
     assert len(state.get("sources", ())) <= 64
 
 

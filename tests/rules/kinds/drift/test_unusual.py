@@ -44,7 +44,7 @@ def minutes(seed: int, count: int, *, calls: int = CALLS, **kind) -> list[Vitals
 def mixed(seed: int, count: int, weights: np.ndarray, *, new: float = 0.0) -> list[Vitals]:
     """Minutes of topics with these weights, and of a share of the new topic."""
     rng, (_, topic) = np.random.default_rng(seed), images()
-    shares = np.where(topic == NEW, 0, weights[np.minimum(topic, TOPICS - 1)])
+    shares = np.where(topic >= NEW, 0, weights[np.minimum(topic, TOPICS - 1)])
     fresh = np.flatnonzero(topic == NEW)
     made = []
     for number in range(count):

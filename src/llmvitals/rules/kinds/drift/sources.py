@@ -20,6 +20,9 @@ _KEEP: Final = 1 - 1 / 60
 """Of a source's calls, from one minute to the next."""
 _HEAVIEST: Final = 64
 """The most sources that are remembered; one of a single call is not."""
+SPARED: Final = 4.0
+"""Unusual calls weigh less only in steps that are more than so many times as crowded as usual: a new topic
+that one user brings is no usual burst."""
 
 
 def crowding(state: dict[str, Any], calls: Sequence[SampledCall], minutes: int) -> float:
@@ -48,6 +51,6 @@ def usual(state: dict[str, Any]) -> float:
     return exp(total / steps) if steps else 0.0
 
 
-def weight(crowding: float, usual: float) -> float:
-    """What a call of a step weighs, 0 … 1; 1 where the step is no more crowded than usual."""
-    return min(1.0, usual / crowding) if usual else 1.0
+def weight(crowding: float, usual: float, *, spared: float = 1.0) -> float:
+    """What a call of a step weighs, 0 … 1; 1 where the step is at most `spared` times as crowded as usual."""
+    return min(1.0, spared * usual / crowding) if usual else 1.0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from llmvitals.rules.kinds.drift import calibration, novelty
+from llmvitals.rules.kinds.drift import calibration, novelty, sources
 from llmvitals.rules.kinds.drift.calls import RECENT, Distinct, distinct, recent
 from llmvitals.rules.kinds.drift.novelty import Novelty
 from llmvitals.rules.kinds.drift.reference import Head
@@ -51,7 +51,10 @@ def learn(state: dict[str, Any], part: int, step: Step, seen: Distinct | None) -
             usual = Novelty(_whitening(found["whitening"]), found["centroids"], 0.0, 1.0)
             found["bins"] = novelty.count(found.get("bins", []), usual.of(seen.y))
         else:
-            _learn_head(found, part, len(seen.y), _novelty(found["novelty"]).mean(seen.y))
+            calls: float = len(seen.y)
+            if part > 3:  # until then it is learned what is usual
+                calls *= sources.weight(step.crowding, sources.usual(state), spared=sources.SPARED)
+            _learn_head(found, part, calls, _novelty(found["novelty"]).mean(seen.y))
     state["recent"] = [*recent(state), *step.calls][-RECENT:]
 
 
@@ -91,7 +94,7 @@ def add_mean(head: dict[str, Any], calls: float, mean: NDArray[np.float64], kept
     head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
 
 
-def _learn_head(found: dict[str, Any], part: int, calls: int, mean: axes.Floats) -> None:
+def _learn_head(found: dict[str, Any], part: int, calls: float, mean: axes.Floats) -> None:
     head = found.setdefault("head", {})
     if part == 3:
         if calls:
