@@ -63,7 +63,7 @@ def planted(text: str) -> list[str]:
 async def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Cluster]:
     scorers = [{"scorer": "llmvitals.testing.scorer:FailingScorer"}]
     async with Cluster(
-        kafka, topic_prefix, tmp_path, alone=True, sqlite=tmp_path / "v.db", text="score", scorers=json.dumps(scorers),
+        kafka, topic_prefix, tmp_path, sqlite=tmp_path / "v.db", text="score", scorers=json.dumps(scorers),
         slack_token=SECRETS[2], slack_channel="#alerts", slack_api_url="http://127.0.0.1:9/",
     ) as made:  # fmt: skip
         yield made

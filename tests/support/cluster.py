@@ -29,7 +29,7 @@ HEALTH_PAGES = re.compile(r"health pages are on (http://[\w.:]+)")
 
 
 class Worker:
-    """One `llmvitals worker --stage …`. alone: it imports everything itself; see `preloaded`."""
+    """One `llmvitals worker --stage …`. alone: it imports everything itself, unlike `Preloaded`."""
 
     def __init__(self, stage: str, env: dict[str, str], log: Path, *, alone: bool = False) -> None:
         self.stage, self.log, self.stopped = stage, log, False
@@ -114,7 +114,8 @@ class Worker:
 class Cluster:
     """Topics of one test and the workers on them: `async with` creates the topics, and kills what is left.
 
-    alone: each worker imports everything itself, so that sets have another order in each.
+    alone: each worker imports everything itself, so that sets have another order in each. So does one with
+    variables of its own, as some are read at the import.
     """
 
     def __init__(
@@ -145,9 +146,8 @@ class Cluster:
         await topics.apply(self.settings)
 
     def start(self, stage: str, **extra: str) -> Worker:
-        worker = Worker(
-            stage, self.env | extra, self.folder / f"{stage}-{len(self.workers)}.log", alone=self.alone
-        )
+        log, alone = self.folder / f"{stage}-{len(self.workers)}.log", self.alone or bool(extra)
+        worker = Worker(stage, self.env | extra, log, alone=alone)
         self.workers.append(worker)
         return worker
 

@@ -1,7 +1,7 @@
 """`python -m llmvitals …` in processes that do not import everything again, which takes seconds of a processor.
 
 A server process imports llmvitals once, and forks. All of its processes share one hash seed, so sets have the
-same order in them; see `Cluster`.
+same order in them, and variables that are read at the import are those of the server; see `Cluster`.
 """
 
 from __future__ import annotations
