@@ -310,7 +310,7 @@ def test_each_hour_of_the_week_has_a_usual_of_its_own():
     rule, state = Drift(learn="2w", series=1), {}
 
     def said(minutes: range, *, weekend: bool | None = None) -> set[str]:
-        detector, verdicts = rule.detector(MINUTE, ()), set()
+        detector, verdicts = rule.detector(MINUTE, ()), set[str]()
         for at in minutes:
             off = at // (DAY // MINUTE) % 7 in {2, 3} if weekend is None else weekend
             calls = about(rng.choice(weekends if off else workdays, CALLS), f"w{at}")
