@@ -90,8 +90,7 @@ def pytest_runtest_teardown() -> None:
 
 @pytest.fixture(scope="session")
 def _kafka() -> Iterator[LocalKafka | Unavailable]:
-    # It looks through all topics of the session for something to compact.
-    yield from started(LocalKafka(progress=print, overrides={"log.cleaner.backoff.ms": "1000"}))
+    yield from started(LocalKafka(progress=print))
 
 
 @pytest.fixture(scope="session")
