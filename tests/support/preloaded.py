@@ -40,11 +40,11 @@ class Preloaded:
         return self._process.exitcode
 
     def poll(self) -> int | None:
-        return self._process.exitcode
+        return self.returncode
 
     def wait(self, timeout: float) -> int:
         self._process.join(timeout)
-        if (code := self._process.exitcode) is None:
+        if (code := self.poll()) is None:
             raise subprocess.TimeoutExpired(str(self._process), timeout)
         return code
 

@@ -121,7 +121,7 @@ def test_a_step_is_at_least_as_crowded_as_by_itself_and_no_call_weighs_more_than
     for each in map(calls, steps):
         crowded = sources.crowding(state, each, 1)
         assert crowded >= sources.crowding({}, each, 1) >= 1
-        assert 0 < sources.weight(crowded, usual) <= sources.weight(crowded, usual, spared=4) <= 1
+        assert 0 < sources.weight(crowded, usual) <= sources.unusual_weight(crowded, usual) <= 1
     assert len(state.get("sources", ())) <= 64
 
 

@@ -71,8 +71,8 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     found = _compared(state, reference, step.hour, looks) if known else []
     if novelty and head and seen:
         white = head.whitening.white(novelty.mean(seen.y))
-        calls = len(seen.y) * sources.weight(step.crowding, reference.crowding, spared=sources.SPARED)
-        found.append((UNUSUAL, head.calibration, calls, white, reference.unusual_calls, 0.0))
+        weighed = len(seen.y) * sources.unusual_weight(step.crowding, reference.crowding)
+        found.append((UNUSUAL, head.calibration, weighed, white, reference.unusual_calls, 0.0))
     joint = reference.joint
     heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * HEADS
     looked: dict[int, NDArray[np.float64]] = {}

@@ -20,7 +20,7 @@ _KEEP: Final = 1 - 1 / 60
 """Of a source's calls, from one minute to the next."""
 _HEAVIEST: Final = 64
 """The most sources that are remembered; one of a single call is not."""
-SPARED: Final = 4.0
+_SPARED: Final = 4
 """Unusual calls weigh less only in steps that are more than so many times as crowded as usual: a new topic
 that one user brings is no usual burst."""
 
@@ -51,6 +51,11 @@ def usual(state: dict[str, Any]) -> float:
     return exp(total / steps) if steps else 0.0
 
 
-def weight(crowding: float, usual: float, *, spared: float = 1.0) -> float:
-    """What a call of a step weighs, 0 … 1; 1 where the step is at most `spared` times as crowded as usual."""
-    return min(1.0, spared * usual / crowding) if usual else 1.0
+def weight(crowding: float, usual: float) -> float:
+    """What a call of a step weighs, 0 … 1; 1 where the step is no more crowded than usual."""
+    return min(1.0, usual / crowding) if usual else 1.0
+
+
+def unusual_weight(crowding: float, usual: float) -> float:
+    """The same of an unusual call, which weighs less only where the step is more crowded."""
+    return weight(crowding / _SPARED, usual)

@@ -51,10 +51,7 @@ def learn(state: dict[str, Any], part: int, step: Step, seen: Distinct | None) -
             usual = Novelty(_whitening(found["whitening"]), found["centroids"], 0.0, 1.0)
             found["bins"] = novelty.count(found.get("bins", []), usual.of(seen.y))
         else:
-            calls: float = len(seen.y)
-            if part > 3:  # until then it is learned what is usual
-                calls *= sources.weight(step.crowding, sources.usual(state), spared=sources.SPARED)
-            _learn_head(found, part, calls, _novelty(found["novelty"]).mean(seen.y))
+            _learn_head(found, part, seen, sources.unusual_weight(step.crowding, sources.usual(state)))
     state["recent"] = [*recent(state), *step.calls][-RECENT:]
 
 
@@ -94,13 +91,14 @@ def add_mean(head: dict[str, Any], calls: float, mean: NDArray[np.float64], kept
     head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
 
 
-def _learn_head(found: dict[str, Any], part: int, calls: float, mean: axes.Floats) -> None:
-    head = found.setdefault("head", {})
+def _learn_head(found: dict[str, Any], part: int, seen: Distinct, weight: float) -> None:
+    """weight: of a call, once the usual mean is learned: until then it is learned how crowded steps are."""
+    head, mean = found.setdefault("head", {}), _novelty(found["novelty"]).mean(seen.y)
     if part == 3:
-        if calls:
-            add_mean(head, calls, mean.astype(np.float64))
+        if len(seen.y):
+            add_mean(head, len(seen.y), mean.astype(np.float64))
         return
-    white = _whitening(head["whitening"]).white(mean)
+    calls, white = weight * len(seen.y), _whitening(head["whitening"]).white(mean)
     if part == 4:
         head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
     else:
