@@ -168,7 +168,7 @@ groups:
 def busy(seed: int, minutes: int = 66) -> list[bytes]:
     """Calls a few seconds apart, some late, some twice; every few minutes something else goes wrong.
 
-    Some calls come half an hour to two hours late, and twice many that failed.
+    Some calls come half an hour to two hours late, and twice many that failed. Users come and go.
     """
     dice = random.Random(seed)
     at, lines = NOON, []
@@ -178,7 +178,7 @@ def busy(seed: int, minutes: int = 66) -> list[bytes]:
         app = dice.choice("abc")
         loops = episode == 1 and dice.random() < 0.5
         fields: dict[str, Any] = {
-            "app": app, "team": f"t{dice.randrange(3)}", "user": f"u{dice.randrange(6)}",
+            "app": app, "team": f"t{dice.randrange(3)}", "user": f"u{dice.randrange(6) + len(lines) // 300}",
             "provider": dice.choice(("openai", "mistral")), "model": dice.choice(("gpt-5", "gpt-5-mini")),
             "session": f"s{0 if loops else dice.randrange(40)}", "cost_usd": dice.random() * 0.01,
             "latency_ms": dice.random() * (4_000 if episode == 2 and app == "a" else 900),
@@ -202,11 +202,11 @@ def busy(seed: int, minutes: int = 66) -> list[bytes]:
 def test_the_alerts_are_those_of_the_workers_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int, block: int
 ):
-    """Whatever the blocks and turns: of every kind of rule, each change at its time, with its value."""
+    """Whatever the blocks, turns and processes: of every kind of rule, each change at its time, with its value."""
     rules = folder(tmp_path / "rules", EVERY_KIND)
     settings, dice = Settings(alerts=rules), random.Random(seed)
     monkeypatch.setattr(trial, "BLOCK", block)
-    found, parts = evaluate(settings, busy(seed), dice, partitions=partitions, most=90)
+    found, parts = evaluate(settings, busy(seed), dice, partitions=partitions, most=90, processes=partitions)
     expected = comparable(worker_alerts(settings, parts))
     assert comparable(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}

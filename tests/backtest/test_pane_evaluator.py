@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from backtests import MINUTE, NOON, SECOND, comparable, evaluate, folder, worker_alerts
+from llmvitals.backtest import evaluator
 from llmvitals.backtest.evaluator import Evaluator, in_columns
 from llmvitals.rules.kinds import KINDS
 from llmvitals.settings import Settings
@@ -67,11 +68,16 @@ def calls(seed: int) -> list[bytes]:
     return [line for _, line in sorted(lines)]
 
 
-@pytest.mark.parametrize(("seed", "partitions"), [(1, 1), (2, 3)])
-def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(tmp_path: Path, seed: int, partitions: int):
+@pytest.mark.parametrize(("seed", "partitions", "block"), [(1, 1, 65_536), (2, 3, 900)])
+def test_of_every_kind_the_alerts_are_those_of_the_workers_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, partitions: int, block: int
+):
+    monkeypatch.setattr(evaluator, "BLOCK", block)
     rules, dice = folder(tmp_path / "rules", RULES), random.Random(seed)
     settings = Settings(alerts=rules)
-    found, parts = evaluate(settings, calls(seed), dice, partitions=partitions, most=900)
+    found, parts = evaluate(
+        settings, calls(seed), dice, partitions=partitions, most=900, processes=partitions
+    )
     expected = comparable(worker_alerts(settings, parts))
     assert comparable(found.folders[0].alerts) == expected
     fired = {rule for _, rule, *_ in expected}

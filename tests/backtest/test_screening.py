@@ -12,6 +12,7 @@ import pytest
 
 from backtests import folder
 from frames import alerts, points_of
+from llmvitals.backtest import evaluator, screening
 from llmvitals.backtest.replay import SOURCE, Replay, replay_lines
 from llmvitals.backtest.screening import Screening
 from llmvitals.backtest.temporary_log import TemporaryLog
@@ -100,10 +101,15 @@ def test_a_replay_has_the_alerts_of_the_whole_stages(tmp_path: Path):
     assert {alert["rule"] for alert in found} == {"Fails", "Silent", "Day", "Run", "Judged"}
 
 
-def test_only_series_with_alerts_are_chosen(tmp_path: Path):
+@pytest.mark.parametrize("processes", [1, 3])
+def test_only_series_with_alerts_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int):
+    monkeypatch.setattr(evaluator, "BLOCK", 400)
+    monkeypatch.setattr(screening, "PROCESSES", processes)
     pipeline = Pipeline.of(settings(tmp_path), 1, [SOURCE])
     first = Screening(pipeline, SOURCE)
-    first.feed([Logged(n, LATER, line) for n, line in enumerate(lines())])
+    calls = [Logged(n, LATER, line) for n, line in enumerate(lines())]
+    for start in range(0, len(calls), 200):
+        first.feed(calls[start : start + 200])
     first.end(0)
     assert {view.partition(":")[2] or view: found for view, found in first.series.items()} == {
         "app": {("bad",): {"Fails", "Silent"}, ("calm",): {"Judged"}},

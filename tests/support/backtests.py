@@ -58,14 +58,21 @@ def worker_alerts(settings: Settings, parts: Sequence[Sequence[Logged]], *, most
 
 
 def evaluate(
-    settings: Settings, lines: Sequence[bytes], dice: random.Random, *, partitions: int, most: int
+    settings: Settings,
+    lines: Sequence[bytes],
+    dice: random.Random,
+    *,
+    partitions: int,
+    most: int,
+    processes: int = 1,
 ) -> tuple[Evaluator, list[list[Logged]]]:
     """A trial of calls that are strewn over partitions, which take turns in batches of fewer than `most`."""
     parts: list[list[Logged]] = [[] for _ in range(partitions)]
     for line in lines:
         part = dice.choice(parts)
         part.append(Logged(len(part), NOON // 1_000 + 10**9, line))
-    found, places = Evaluator.of(settings, [settings.alerts], {"calls": partitions}), [0] * partitions
+    found = Evaluator.of(settings, [settings.alerts], {"calls": partitions}, processes=processes)
+    places = [0] * partitions
     while waiting := [number for number in range(partitions) if places[number] < len(parts[number])]:
         number = min(waiting, key=places.__getitem__)
         records = parts[number][places[number] :][: dice.randrange(1, most)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -11,8 +12,9 @@ import numpy as np
 
 from llmvitals.backtest.columns import screen_of
 from llmvitals.backtest.episodes import Span
+from llmvitals.backtest.evaluator_process import EvaluatorProcess, begun
 from llmvitals.backtest.pane_evaluator import PaneEvaluator
-from llmvitals.backtest.reader import Block, Coder, Piece, Reader, together
+from llmvitals.backtest.reader import Block, Coder, Entries, Piece, Reader, together
 from llmvitals.backtest.view_evaluator import ViewEvaluator
 from llmvitals.pipeline import Pipeline
 from llmvitals.window import DAY, FOREVER, HOUR, MINUTE, NEVER
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from llmvitals.combine.pane import ViewEntries
     from llmvitals.record.alert import Alert
     from llmvitals.record.log import Message, Record
     from llmvitals.record.view import View
@@ -68,7 +69,8 @@ class Evaluator:
     comes, so that of too few calls (`no_data`) it may report still fewer as the worst.
 
     pipelines: with the rules, one for each folder. sources: topic → its partitions. screening: see
-    SeriesEvaluator. days: views whose calls are added up by day, too.
+    SeriesEvaluator. days: views whose calls are added up by day, too. processes: how many evaluate views from
+    the second block on, if more than one; then the alerts are known at the end.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Evaluator:
         *,
         screening: bool = False,
         days: Sequence[View] = (),
+        processes: int = 1,
     ) -> None:
         plans = pipelines[0].combine
         self._pane, self._disorder = pipelines[0].merge.pane_us, plans[""].disorder_us
         self._coder = Coder(_dimensions([*(pipeline.engine.views for pipeline in pipelines), days]))
         added: dict[tuple[View, int], str] = {}
         self._screening = screening
+        self._most, self._processes, self._costs = processes, list[EvaluatorProcess](), list[float]()
         self.folders = [
             FolderEvaluator(
                 pipeline,
@@ -102,8 +106,8 @@ class Evaluator:
         }
         self._ended: set[tuple[str, int]] = set()
         self._pieces: list[Piece] = []
-        self._entries: list[ViewEntries] = []
-        self.days: list[ViewEntries] = []
+        self._entries: list[Entries] = []
+        self.days: list[Entries] = []
         """The entries of the days that are over; their views' names begin with DAYS."""
         self._waiting = 0
         self._rest = 0
@@ -111,7 +115,9 @@ class Evaluator:
         self._first = FOREVER
 
     @classmethod
-    def of(cls, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int]) -> Evaluator:
+    def of(
+        cls, settings: Settings, folders: Sequence[Path], sources: Mapping[str, int], *, processes: int = 1
+    ) -> Evaluator:
         """Evaluate the rules of these folders, and nothing else.
 
         Raises ConfigError (RuleError for rules) that names the mistake.
@@ -121,7 +127,7 @@ class Evaluator:
             Pipeline.of(settings.model_copy(update={**alone, "alerts": folder}), 1, [*sources])
             for folder in folders
         ]
-        return cls(pipelines, sources)
+        return cls(pipelines, sources, processes=processes)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
         """Read calls of one partition, in the order of its log; returns the dead letters."""
@@ -133,6 +139,8 @@ class Evaluator:
             if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
                 self._evaluate(low)
                 self._low, self._rest = low, self._waiting
+                if self._most > 1 and not self._processes:
+                    self._processes = begun(self._views, self._costs, self._coder, self._most)
         return letters
 
     def end(self, topic: str, partition: int, *, until: int = NEVER) -> None:
@@ -148,8 +156,8 @@ class Evaluator:
             panes = MINUTE // self._pane
             last = max(int(piece.panes.max()) for piece in self._pieces)
             self._evaluate(-(-max(last + 1, until // self._pane) // panes) * panes)
-            for view in chain.from_iterable(folder.views for folder in self.folders):
-                view.end()
+            for each in self._processes or self._views:
+                each.end()
 
     def reached(self, topic: str, partition: int) -> int:
         """The watermark of a partition, µs; window.NEVER at first."""
@@ -172,6 +180,10 @@ class Evaluator:
         """The counters of the calls; see Combine."""
         readers = self._readers.values()
         return Counter({name: sum(reader.counters[name] for reader in readers) for name in COUNTERS})
+
+    @property
+    def _views(self) -> list[ViewEvaluator | PaneEvaluator]:
+        return [*chain.from_iterable(folder.views for folder in self.folders)]
 
     def _on_columns(self, pipeline: Pipeline) -> Iterator[ViewEvaluator]:
         rules = pipeline.engine.rules
@@ -209,7 +221,7 @@ class Evaluator:
         pieces, entries = reader.taken()
         self._pieces += pieces
         for part in entries:
-            (self.days if part.found.view.startswith(DAYS) else self._entries).append(part)
+            (self.days if part.view.startswith(DAYS) else self._entries).append(part)
         self._waiting += sum(map(len, pieces))
 
     def _evaluate(self, low: int) -> None:
@@ -225,8 +237,12 @@ class Evaluator:
         rest = piece.take(np.flatnonzero(~inside))
         self._pieces, self._waiting = [rest] if len(rest) else [], len(rest)
         self._first = min(self._first, int(block.panes.min()))
-        for view in chain.from_iterable(folder.views for folder in self.folders):
+        for process in self._processes:
+            process.take(block, low)
+        for view in () if self._processes else self._views:
+            began = time.process_time()
             view.take(block, low)
+            self._costs.append(time.process_time() - began)
 
 
 def in_columns(rule: Rule) -> bool:

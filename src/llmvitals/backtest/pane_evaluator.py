@@ -14,8 +14,7 @@ from llmvitals.record.vitals import Vitals, merged
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llmvitals.backtest.reader import Block
-    from llmvitals.combine.pane import ViewEntries
+    from llmvitals.backtest.reader import Block, Entries
     from llmvitals.merge.plan import MergePlan, Panes
     from llmvitals.record.view import View
     from llmvitals.rules.rule import Rule
@@ -34,7 +33,7 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
         self, view: View, rules: Sequence[Rule], plan: MergePlan, name: str, *, screening: bool = False
     ) -> None:
         super().__init__(view, rules, plan, screening=screening)
-        self._name = name
+        self.reads = name
 
     def name(self, key: bytes) -> tuple[str, ...]:
         """The home of a series (see View)."""
@@ -52,14 +51,14 @@ class PaneEvaluator(SeriesEvaluator[bytes]):
             waiting += [(key, pane, _joined(by_quarter)) for key, by_quarter in parts.items()]
         self._advance(by_home(self._plan, self.view, waiting), low)
 
-    def _by_pane(self, entries: Sequence[ViewEntries]) -> dict[int, Parts]:
+    def _by_pane(self, entries: Sequence[Entries]) -> dict[int, Parts]:
         found: dict[int, Parts] = {}
         for part in entries:
-            if part.found.view != self._name:
+            if part.view != self.reads:
                 continue
-            keys = (series_key(self.view, series) for series in part.found.series)
+            keys = (series_key(self.view, series) for series in part.series)
             places = zip(keys, part.panes.tolist(), part.quarters.tolist(), strict=True)
-            for (key, pane, quarter), vitals in zip(places, part.found.rows.vitals(), strict=True):
+            for (key, pane, quarter), vitals in zip(places, part.rows.vitals(), strict=True):
                 by_quarter = found.setdefault(pane, {}).setdefault(key, {})
                 by_quarter.setdefault(quarter, []).append(vitals)
         return found

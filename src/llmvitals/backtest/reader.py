@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,14 +20,14 @@ from llmvitals.sketch.counters import SUM
 from llmvitals.window import NEVER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from llmvitals.combine.columns import Columns
-    from llmvitals.combine.pane import ViewEntries
     from llmvitals.combine.plan import CombinePlan
     from llmvitals.record.log import Message, Record
+    from llmvitals.record.rows import Rows
 
     Ints = NDArray[np.int64]
 
@@ -39,6 +39,11 @@ class Coder:
         self.dimensions = tuple(dimensions)
         self.values = [Codes(_value) for _ in dimensions]
         self.tools: Codes[str] = Codes(plain)
+
+    @property
+    def every(self) -> list[list[str]]:
+        """The names by code: of each dimension, and of tools. They only grow."""
+        return [codes.names for codes in (*self.values, self.tools)]
 
     def code(self, columns: Columns, panes: Ints, quarters: Ints) -> Piece:
         """Encode calls."""
@@ -89,6 +94,24 @@ def together(pieces: Sequence[Piece]) -> Piece:
     )
 
 
+class Entries(NamedTuple):
+    """What the calls of a view add up to: for each entry its series, vitals, pane and quarter (see Piece)."""
+
+    view: str
+    series: Sequence[tuple[str, ...]]
+    rows: Rows
+    panes: Ints
+    quarters: Ints
+
+    def only(self, wanted: NDArray[np.bool_]) -> Entries:
+        """Only the wanted entries."""
+        if wanted.all():
+            return self
+        places = np.flatnonzero(wanted)
+        series = [self.series[place] for place in places.tolist()]
+        return Entries(self.view, series, self.rows.take(places), self.panes[places], self.quarters[places])
+
+
 class Reader(Combine):
     """Combine without frames: calls are read, deduplicated and assigned to panes.
 
@@ -111,7 +134,7 @@ class Reader(Combine):
         ]
         self._collected = _CollectingPanes(plan, coder, self._added)
         self._open_panes = self._collected
-        self._entries: list[ViewEntries] = []
+        self._entries: list[Entries] = []
 
     def read(self, records: Sequence[Record]) -> list[Message]:
         """Read records in the order of the log; returns the dead letters."""
@@ -119,7 +142,7 @@ class Reader(Combine):
         self.delivered(self.mark())
         return letters
 
-    def taken(self) -> tuple[list[Piece], list[ViewEntries]]:
+    def taken(self) -> tuple[list[Piece], list[Entries]]:
         """Take the calls that were read since the last call of this method, and the panes that closed."""
         taken = self._collected.pieces, self._entries
         self._collected.pieces, self._entries = [], []
@@ -163,13 +186,16 @@ class _AddedPanes(OpenPanes):
         self._distribute(columns, numbers, quarters)
         self._limit_pending()
 
-    def closed(self, low: int) -> list[ViewEntries]:
+    def closed(self, low: int) -> list[Entries]:
         """The entries of what lies below a pane of combine, once."""
         done = [pane for number, pane in sorted(self._panes.items()) if (number + 1) * self._grain <= low]
         for pane in done:
             pane.closed = 0
             del self._panes[pane.number]
-        return [part._replace(panes=(part.panes + 1) * self._grain - 1) for part in emit(done, self._plan)]
+        return [
+            Entries(found.view, found.series, found.rows, (panes + 1) * self._grain - 1, quarters)
+            for found, panes, _, quarters in emit(done, self._plan)
+        ]
 
 
 class _CollectingPanes(OpenPanes):
@@ -199,12 +225,17 @@ class Block:
     """A piece of calls; what several rules read of it is computed once. entries: the panes added up."""
 
     piece: Piece
-    entries: Sequence[ViewEntries] = ()
+    entries: Sequence[Entries] = ()
     _bins: dict[tuple[str, ...], MultiValued] = field(default_factory=dict)
 
     def only(self, wanted: NDArray[np.bool_]) -> Block:
         """Only the wanted calls; entries are not divided."""
         return Block(self.piece.take(np.flatnonzero(wanted)), self.entries)
+
+    def read_by(self, reads: Collection[str | None]) -> Block:
+        """What evaluators read of it; see SeriesEvaluator.reads."""
+        calls = self if None in reads else self.only(np.zeros(len(self.panes), np.bool_))
+        return Block(calls.piece, [part for part in self.entries if part.view in reads])
 
     @property
     def panes(self) -> Ints:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from llmvitals.backtest.episodes import Episode, Pair, Record, Span, compared, episodes, records
 from llmvitals.backtest.evaluator import Evaluator
+from llmvitals.backtest.evaluator_process import PROCESSES
 from llmvitals.errors import ConfigError
 from llmvitals.record.log import Logged
 from llmvitals.window import SECOND
@@ -104,7 +105,7 @@ def prepared(settings: Settings, folders: Sequence[Path], sources: dict[str, int
     for folder in folders:
         if not folder.exists():
             raise ConfigError(f"{folder} is not a folder: name a folder of rule files (*.yaml), or one file")
-    return Evaluator.of(settings, folders, sources)
+    return Evaluator.of(settings, folders, sources, processes=PROCESSES)
 
 
 def outcome(evaluator: Evaluator, folders: Sequence[Path], seconds: float) -> Outcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmvitals.backtest.evaluator import DAYS, Evaluator
+from llmvitals.backtest.evaluator_process import PROCESSES
 from llmvitals.merge.points import window_points
 from llmvitals.merge.rollup import Windows
 from llmvitals.record import point
@@ -21,7 +22,7 @@ from llmvitals.window import DAY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llmvitals.combine.pane import ViewEntries
+    from llmvitals.backtest.reader import Entries
     from llmvitals.pipeline import Pipeline
     from llmvitals.record.log import Message, Record
     from llmvitals.record.point import Point
@@ -42,7 +43,7 @@ class Screening:
         bare = [
             replace(view, eager=False, contributors=False, exemplars=False, meaning=False) for view in stored
         ]
-        self._evaluator = Evaluator([pipeline], {topic: 1}, screening=True, days=bare)
+        self._evaluator = Evaluator([pipeline], {topic: 1}, screening=True, days=bare, processes=PROCESSES)
 
     def feed(self, records: Sequence[Record]) -> list[Message]:
         """Read calls, in the order of the log; returns the dead letters."""
@@ -73,12 +74,12 @@ class Screening:
 
     def days(self) -> list[Point] | None:
         """The points of all days; None if a view has too many series for their limit, which merge applies."""
-        by_view: dict[str, list[ViewEntries]] = {}
+        by_view: dict[str, list[Entries]] = {}
         for part in self._evaluator.days:
-            by_view.setdefault(part.found.view.removeprefix(DAYS), []).append(part)
+            by_view.setdefault(part.view.removeprefix(DAYS), []).append(part)
         points: list[Point] = []
         for view, parts in by_view.items():
-            names = {series for part in parts for series in part.found.series}
+            names = {series for part in parts for series in part.series}
             if len(names) > self._limit(view) or any(OTHER in series for series in names):
                 return None
             made = window_points(_windows(view, parts, self._plan.pane_us), self._plan, 0)
@@ -90,12 +91,12 @@ class Screening:
         return min(self._plan.limits.of(self._plan.views[view]), self._most)
 
 
-def _windows(view: str, parts: Sequence[ViewEntries], pane_us: int) -> Windows:
+def _windows(view: str, parts: Sequence[Entries], pane_us: int) -> Windows:
     """The counters and bins of days, as merge.DayTotals has them."""
-    keys = [series_key(view, series) for part in parts for series in part.found.series]
+    keys = [series_key(view, series) for part in parts for series in part.series]
     panes = np.concatenate([part.panes for part in parts]) * pane_us
     days = panes - panes % DAY
-    rows = Rows.concatenated([replace(part.found.rows, details={}) for part in parts])
+    rows = Rows.concatenated([replace(part.rows, details={}) for part in parts])
     places = sorted(zip(keys, days.tolist(), range(len(keys)), strict=True))
     groups = [next(same) for _, same in groupby(enumerate(places), key=lambda each: each[1][:2])]
     order = np.array([place for _, _, place in places], np.int64)

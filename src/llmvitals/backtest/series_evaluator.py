@@ -33,15 +33,18 @@ _OFFSET: Final = 0
 class SeriesEvaluator(ABC, Generic[Key]):
     """rules: of one view; afterwards their names. alerts: their changes so far.
 
-    plan: of merge, which has the same series. screening: only find the series in which each rule may fire: a
-    series is read until each rule has had an alert, and does not share the false alarms of a rule with
-    others, so that it has the first one no later.
+    reads: the view whose entries it reads; None: it reads calls. found: after the end of a screening, the
+    series in which rules may fire, and these rules. plan: of merge, which has the same series. screening:
+    only find the series in which each rule may fire: a series is read until each rule has had an alert, and
+    does not share the false alarms of a rule with others, so that it has the first one no later.
     """
 
     def __init__(self, view: View, rules: Sequence[Rule], plan: MergePlan, *, screening: bool) -> None:
         self.alerts: list[Alert] = []
         self.rules = frozenset(rule.name for rule in rules)
         self.view = view.name
+        self.reads: str | None = None
+        self.found: dict[tuple[str, ...], set[str]] = {}
         self._screening = screening
         self._found: dict[Key, set[str]] = {}
         """The series that have had an alert, in a screening, and the rules of those alerts."""
@@ -65,13 +68,9 @@ class SeriesEvaluator(ABC, Generic[Key]):
     def name(self, key: Key) -> tuple[str, ...]:
         """The values of the view's `by`; of a split view without its arm."""
 
-    @property
-    def found(self) -> dict[tuple[str, ...], set[str]]:
-        """The series in which rules may fire, in a screening, and these rules."""
-        return {self.name(key): rules for key, rules in self._found.items()}
-
     def end(self) -> None:
         """Add the newest values of the alerts that still fire."""
+        self.found = {self.name(key): rules for key, rules in self._found.items()}
         for state in self._states.values():
             self.alerts += firing(state)
 
