@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmvitals import ingest
 from llmvitals.combine import Combine, CombinePlan, Interners
@@ -19,8 +19,9 @@ from llmvitals.store.registry import store_sink
 from llmvitals.window import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from llmvitals.record.frame import AnyFrame
     from llmvitals.record.log import Message, Record
     from llmvitals.routing import Routing
     from llmvitals.rules.chosen_series import Chosen
@@ -140,10 +141,23 @@ class Pipeline:
         return replace(self, combine=combine, merge=merge)
 
 
+class MergesFrames(Protocol):
+    """Stage 2, or what stands for it."""
+
+    def apply_frames(self, frames: Iterable[AnyFrame]) -> list[Message]:
+        """Apply frames; return the points and alerts so far."""
+
+    def flush(self) -> list[Message]:
+        """Return what is due now."""
+
+    def finish(self) -> list[Message]:
+        """End the log; return the other points and alerts."""
+
+
 class Alone:
     """Both stages without Kafka and checkpoints: a combine for each partition, and one merge.
 
-    Frames go from combine to merge at once, unpacked.
+    Frames go from combine to merge at once, unpacked. merge: may be replaced before the first frame.
     """
 
     def __init__(self, pipeline: Pipeline, sources: Mapping[str, int]) -> None:
@@ -153,7 +167,8 @@ class Alone:
             for number in range(count)
         }
         # Buckets are for checkpoints: without those, each bucket only costs work with every pane.
-        self.merge = Merge(replace(pipeline.merge, buckets=1), shard=0, parts={}, beginning=0)
+        plan = replace(pipeline.merge, buckets=1)
+        self.merge: MergesFrames = Merge(plan, shard=0, parts={}, beginning=0)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
         """Take the next records of a partition; return dead letters, points and alerts."""

@@ -12,7 +12,7 @@ import pytest
 
 from backtests import folder
 from frames import alerts, points_of
-from llmvitals.backtest import evaluator, screening
+from llmvitals.backtest import evaluator, replay, screening
 from llmvitals.backtest.replay import SOURCE, Replay, replay_lines
 from llmvitals.backtest.screening import Screening
 from llmvitals.backtest.temporary_log import TemporaryLog
@@ -89,7 +89,13 @@ def whole(calls: list[bytes], given: Settings, *, until: int = 0) -> tuple[list[
     return sorted(alerts(out), key=Alert.order), sorted(days.items())
 
 
-def test_a_replay_has_the_alerts_of_the_whole_stages(tmp_path: Path):
+@pytest.mark.parametrize("processes", [1, 3])
+def test_a_replay_has_the_alerts_of_the_whole_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+):
+    monkeypatch.setattr(evaluator, "BLOCK", 400)
+    monkeypatch.setattr(replay, "BATCH", 200)
+    monkeypatch.setattr(screening, "PROCESSES", processes)
     given = settings(tmp_path)
     whole_alerts, _ = whole(lines(), given, until=(START + 4 * 3_600) * 1_000_000)
     found = replay_lines(lines(), given, until="2026-06-01T04:00:00Z")["alerts"]

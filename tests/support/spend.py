@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from frames import alerts
 from llmvitals.backtest.replay import SOURCE, Replay
+from llmvitals.merge import Merge
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged, Message
@@ -71,9 +72,11 @@ def brief(found: Iterable[Alert]) -> list[tuple[str, str, str]]:
 
 def restarted(replay: Replay, folder: Path) -> Replay:
     """The same worker after it went down and came up with the rules that are in the folder now."""
-    again, parts = copy(replay), replay.merge.snapshot(whole=True).parts
+    merge = replay.stages.merge
+    assert isinstance(merge, Merge)
+    again, parts = copy(replay), merge.snapshot(whole=True).parts
     again.stages = copy(replay.stages)
     pipeline = Pipeline.of(Settings(alerts=folder), 1, [SOURCE])
-    pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=replay.merge._plan.buckets))
+    pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=merge._plan.buckets))
     again.stages.merge = pipeline.merging("", 0, parts=parts, beginning=0, sources={})
     return again

@@ -176,6 +176,11 @@ class Evaluator:
         return None if newest is None else Span(min(self._first * self._pane, newest), newest)
 
     @property
+    def processes(self) -> int:
+        """How many processes evaluate views now, beside this one."""
+        return len(self._processes)
+
+    @property
     def counters(self) -> Counter[str]:
         """The counters of the calls; see Combine."""
         readers = self._readers.values()

@@ -1,24 +1,14 @@
-"""Evaluates views in processes of their own, on as many cores as there are."""
+"""Evaluates views in a process of its own."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING
 
-from llmvitals.errors import LlmvitalsError
+from llmvitals.backtest.copied_process import CopiedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from concurrent.futures import Future
 
     from llmvitals.backtest.pane_evaluator import PaneEvaluator
     from llmvitals.backtest.reader import Block, Coder
@@ -26,46 +16,29 @@ if TYPE_CHECKING:
     from llmvitals.record.alert import Alert
 
     Views = Sequence[ViewEvaluator | PaneEvaluator]
-    Result = tuple[list[Alert], dict[tuple[str, ...], set[str]]]
-
-T = TypeVar("T")
-AHEAD: Final = 4
-"""Blocks that a process is behind at most; so many are in memory."""
-PROCESSES: Final = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-"""One for each core. Elsewhere only one: a process that has used numpy cannot always be copied there."""
+    Names = list[list[str]]
+    Found = tuple[list[Alert], dict[tuple[str, ...], set[str]]]
 
 
 class EvaluatorProcess:
-    """A process that evaluates some views from now on. It begins as a copy of this one.
-
-    The evaluators of the first process know nothing new until `end`. Raises what an evaluator raises, and
-    LlmvitalsError if the process is killed.
-    """
+    """Evaluates some views from now on, in a copy of this process; here they know nothing new until `end`."""
 
     def __init__(self, views: Views, coder: Coder) -> None:
         self._views, self._names = views, coder.every
         self._reads = {view.reads for view in views}
         self._sent = [len(names) for names in self._names]
-        self._blocks: deque[Future[None]] = deque()
-        context = multiprocessing.get_context("fork")
-        self._pool = ProcessPoolExecutor(1, context, initializer=_begin, initargs=(views, self._names))
-        _result(self._pool.submit(_begun))  # it is copied now
+        self._process = CopiedProcess((views, self._names))
 
     def take(self, block: Block, low: int) -> None:
-        """Evaluate the panes below `low`; see SeriesEvaluator."""
-        if len(self._blocks) == AHEAD:
-            _result(self._blocks.popleft())
+        """Evaluate the panes below `low`, see SeriesEvaluator. Raises as CopiedProcess does."""
         new = [names[sent:] for names, sent in zip(self._names, self._sent, strict=True)]
         self._sent = [len(names) for names in self._names]
-        self._blocks.append(self._pool.submit(_take, new, block.read_by(self._reads), low))
+        self._process.begin(_take, new, block.read_by(self._reads), low)
 
     def end(self) -> None:
-        """End the process, and give its results to the evaluators here."""
-        for future in self._blocks:
-            _result(future)
-        for view, found in zip(self._views, _result(self._pool.submit(_end)), strict=True):
+        """End the process; then the views know its results here. Raises as CopiedProcess does."""
+        for view, found in zip(self._views, self._process.end(_end), strict=True):
             view.alerts, view.found = found
-        self._pool.shutdown()
 
 
 def begun(views: Views, costs: Sequence[float], coder: Coder, most: int) -> list[EvaluatorProcess]:
@@ -77,44 +50,16 @@ def begun(views: Views, costs: Sequence[float], coder: Coder, most: int) -> list
     return [EvaluatorProcess(share, coder) for _, share in shares if share]
 
 
-def _result(future: Future[T]) -> T:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        cure = "the machine may be out of memory: read fewer calls at once"
-        raise LlmvitalsError(f"a process that evaluates rules was killed; {cure}") from None
-
-
-_views: Views = ()
-_names: Sequence[list[str]] = ()
-
-
-def _begin(views: Views, names: Sequence[list[str]]) -> None:
-    global _views, _names
-    _views, _names = views, names
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the first process, and so this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _begun() -> None:
-    """Do nothing: the process has begun."""
-
-
-def _take(new: Sequence[list[str]], block: Block, low: int) -> None:
-    for names, more in zip(_names, new, strict=True):
-        names.extend(more)
-    for view in _views:
+def _take(state: tuple[Views, Names], new: Names, block: Block, low: int) -> None:
+    views, names = state
+    for mine, more in zip(names, new, strict=True):
+        mine.extend(more)
+    for view in views:
         view.take(block, low)
 
 
-def _end() -> list[Result]:
-    for view in _views:
+def _end(state: tuple[Views, Names]) -> list[Found]:
+    views, _ = state
+    for view in views:
         view.end()
-    return [(view.alerts, view.found) for view in _views]
+    return [(view.alerts, view.found) for view in views]

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from llmvitals.alerting import DEFAULT_CHANNEL, IncidentReplay
+from llmvitals.backtest.merge_processes import MergeProcesses
 from llmvitals.backtest.screening import Screening
 from llmvitals.backtest.temporary_log import TemporaryLog
 from llmvitals.errors import ConfigError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from llmvitals.alerting import Told
     from llmvitals.combine import Combine
-    from llmvitals.merge import Merge
+    from llmvitals.merge.plan import MergePlan
     from llmvitals.record.log import Logged
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
@@ -40,10 +41,15 @@ Outcome = dict[str, Any]
 
 
 class Replay:
-    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once."""
+    """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    plans: if any, stage 2 is in a process for each of them; see MergeProcesses.
+    """
+
+    def __init__(self, pipeline: Pipeline, plans: Sequence[MergePlan] = ()) -> None:
         self.stages = pipeline.alone({SOURCE: 1})
+        if plans:
+            self.stages.merge = MergeProcesses(plans)
         plan = pipeline.merge
         self.steady = plan.windows == "none" and all(
             view.stored and not plan.eager(name) for name, view in plan.views.items()
@@ -61,11 +67,6 @@ class Replay:
         """Stage 1."""
         return self.stages.combines[SOURCE, 0]
 
-    @property
-    def merge(self) -> Merge:
-        """Stage 2."""
-        return self.stages.merge
-
     def feed(self, events: Sequence[Logged]) -> list[Message]:
         """Run events; returns dead letters, points and alerts."""
         return self.stages.feed(SOURCE, 0, events)
@@ -77,7 +78,7 @@ class Replay:
 
     def finish(self) -> list[Message]:
         """Close all open panes, and return what they emit."""
-        return [*self.stages.end(SOURCE, 0), *self.merge.finish()]
+        return [*self.stages.end(SOURCE, 0), *self.stages.merge.finish()]
 
 
 def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | None = None) -> Outcome:
@@ -103,8 +104,11 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
         points, alerts = first.days(), list[Alert]()
         if first.series or points is None:
             # Rules and prices may remember calls, so both readings begin with new ones.
-            second = Pipeline.of(settings, 1, [SOURCE]).only(first.series, days=points is None)
-            added_up, alerts = _run(Replay(second), log, end if end > newest else None)
+            again = Pipeline.of(settings, 1, [SOURCE])
+            second = again.only(first.series, days=points is None)
+            parts = first.shares() if points is not None else ()
+            plans = [again.only(part, days=False).merge for part in parts]
+            added_up, alerts = _run(Replay(second, plans), log, end if end > newest else None)
             points = added_up if points is None else points
     alerts.sort(key=Alert.order)
     incidents = IncidentReplay(pipeline.engine.rules.routing, settings.slack_channel or DEFAULT_CHANNEL)

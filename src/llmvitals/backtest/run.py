@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
+from llmvitals.backtest.copied_process import PROCESSES
 from llmvitals.backtest.episodes import Episode, Pair, Record, Span, compared, episodes, records
 from llmvitals.backtest.evaluator import Evaluator
-from llmvitals.backtest.evaluator_process import PROCESSES
 from llmvitals.errors import ConfigError
 from llmvitals.record.log import Logged
 from llmvitals.window import SECOND

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmvitals.backtest.copied_process import PROCESSES
 from llmvitals.backtest.evaluator import DAYS, Evaluator
-from llmvitals.backtest.evaluator_process import PROCESSES
 from llmvitals.merge.points import window_points
 from llmvitals.merge.rollup import Windows
 from llmvitals.record import point
@@ -71,6 +71,13 @@ class Screening:
             for series, rules in view.found.items():
                 found.setdefault(view.view, {}).setdefault(series, set()).update(rules)
         return found
+
+    def shares(self) -> list[dict[str, dict[Series, set[str]]]]:
+        """Parts of `series`, a few views each, for as many processes as have evaluated views."""
+        shares: list[dict[str, dict[Series, set[str]]]] = [{} for _ in range(self._evaluator.processes)]
+        for view, found in sorted(self.series.items(), key=lambda each: -len(each[1])) if shares else ():
+            min(shares, key=lambda share: sum(map(len, share.values())))[view] = found
+        return [share for share in shares if share]
 
     def days(self) -> list[Point] | None:
         """The points of all days; None if a view has too many series for their limit, which merge applies."""

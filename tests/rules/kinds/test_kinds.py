@@ -13,6 +13,7 @@ import pytest
 from cluster import Cluster
 from frames import alerts
 from llmvitals.backtest.replay import SOURCE, Replay
+from llmvitals.merge import Merge
 from llmvitals.pipeline import Pipeline
 from llmvitals.record.alert import Alert
 from llmvitals.record.log import Logged
@@ -50,7 +51,9 @@ class Company:
 
     def restart(self) -> None:
         """Merge dies, and another one goes on with what it has written."""
-        self._parts |= self._stages.merge.snapshot(whole=True).parts
+        merge = self._stages.stages.merge
+        assert isinstance(merge, Merge)
+        self._parts |= merge.snapshot(whole=True).parts
         pipeline = Pipeline.of(self._settings, 1, [SOURCE])
         pipeline = replace(pipeline, merge=replace(pipeline.merge, buckets=1))  # As Replay's.
         self._stages.stages.merge = pipeline.merging("", 0, parts=self._parts, beginning=0, sources={})
