@@ -107,6 +107,19 @@ def test_a_replay_has_the_alerts_of_the_whole_stages(
     assert {alert["rule"] for alert in found} == {"Fails", "Silent", "Day", "Run", "Judged"}
 
 
+def test_both_readings_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(replay, "BATCH", 200)
+    told: dict[str, list[float]] = {}
+    replay_lines(
+        lines(), settings(tmp_path), progress=lambda name, share: told.setdefault(name, []).append(share)
+    )
+    assert [name.partition(":")[0] for name in told] == ["first reading", "second reading"]
+    for shares in told.values():
+        assert len(shares) > 2
+        assert shares == sorted(shares)
+        assert 0 < shares[0] < shares[-1] == 1
+
+
 @pytest.mark.parametrize("processes", [1, 3])
 def test_only_series_with_alerts_are_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int):
     monkeypatch.setattr(evaluator, "BLOCK", 400)

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,7 @@ from llmvitals.record.point import decode
 from llmvitals.window import SECOND, duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from llmvitals.alerting import Told
     from llmvitals.combine import Combine
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from llmvitals.record.log import Logged
     from llmvitals.record.point import Point
     from llmvitals.settings import Settings
+
+    OnProgress = Callable[[str, float], None]
 
 SOURCE: Final = "replay"
 BATCH: Final = 2_000
@@ -81,12 +84,19 @@ class Replay:
         return [*self.stages.end(SOURCE, 0), *self.stages.merge.finish()]
 
 
-def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | None = None) -> Outcome:
+def replay_lines(
+    lines: Iterable[bytes],
+    settings: Settings,
+    *,
+    until: str | None = None,
+    progress: OnProgress = lambda _name, _share: None,
+) -> Outcome:
     """Run all lines as the log of one partition. docs/incidents.md has the shape of the outcome.
 
     They are read twice: first to find the series in which a rule may fire, then for the alerts of these, as
     most series have none. until: a time (ISO 8601, UTC by default) or a duration after the last call (20m) up
-    to which time passes; None: it ends with the last call. Raises ConfigError if it is neither.
+    to which time passes; None: it ends with the last call. progress: called with the name of a reading and
+    the share of it that is done, 0 … 1. Raises ConfigError if `until` is neither.
     """
     _end(until, 0)
     # The totals are read from the view of all calls.
@@ -98,6 +108,7 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
         records = log.records()
         while batch := list(islice(records, BATCH)):
             letters.update(_codes(first.feed(batch)))
+            progress("first reading: which series have alerts", (batch[-1].offset + 1) / len(log))
         newest = first.watermark + duration(settings.disorder)
         end = _end(until, newest)
         first.end(end)
@@ -108,7 +119,8 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
             second = again.only(first.series, days=points is None)
             parts = first.shares() if points is not None else ()
             plans = [again.only(part, days=False).merge for part in parts]
-            added_up, alerts = _run(Replay(second, plans), log, end if end > newest else None)
+            stages, told = Replay(second, plans), partial(progress, "second reading: these alerts")
+            added_up, alerts = _run(stages, log, end if end > newest else None, told)
             points = added_up if points is None else points
     alerts.sort(key=Alert.order)
     incidents = IncidentReplay(pipeline.engine.rules.routing, settings.slack_channel or DEFAULT_CHANNEL)
@@ -118,7 +130,9 @@ def replay_lines(lines: Iterable[bytes], settings: Settings, *, until: str | Non
     return outcome | {"incidents": incidents.rows(), "messages": [_message(told) for told in incidents.told]}
 
 
-def _run(stages: Replay, log: TemporaryLog, until: int | None) -> tuple[list[Point], list[Alert]]:
+def _run(
+    stages: Replay, log: TemporaryLog, until: int | None, progress: Callable[[float], None]
+) -> tuple[list[Point], list[Alert]]:
     """Run a log through the stages; returns the points and the alerts. until: see `Replay.upto`."""
     points: list[Point] = []
     alerts: list[Alert] = []
@@ -134,6 +148,7 @@ def _run(stages: Replay, log: TemporaryLog, until: int | None) -> tuple[list[Poi
     while batch := list(islice(records, size)):
         floor = stages.combine.floor
         keep(stages.feed(batch))
+        progress((batch[-1].offset + 1) / len(log))
         if not stages.steady:
             size = max(_FEWEST, min(BATCH, size * PANES // max(stages.combine.floor - floor, 1)))
     if until is not None:

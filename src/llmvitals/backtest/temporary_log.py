@@ -21,8 +21,13 @@ class TemporaryLog:
     def __init__(self, records: Iterable[bytes]) -> None:
         self._now = time.time_ns() // 1_000_000
         self._file = TemporaryFile()  # noqa: SIM115 - it is closed with the log
+        self._count = 0
         for record in records:
             self._file.write(len(record).to_bytes(_LENGTH) + record)
+            self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
 
     def close(self) -> None:
         """Remove the file."""

@@ -89,11 +89,14 @@ def replay(
     """
     from llmvitals.backtest.replay import replay_lines  # noqa: PLC0415
     from llmvitals.cli.tables.data import print_messages, print_outcome  # noqa: PLC0415
+    from llmvitals.cli.tables.progress import replay_progress  # noqa: PLC0415
     from llmvitals.console import console as terminal  # noqa: PLC0415
 
     gc.freeze()  # what is loaded stays: looking for cycles in it finds none
     lines = chain.from_iterable(map(_records, events))
-    outcome = replay_lines(lines, with_rules(settings_.load(), rules), until=until)
+    settings = with_rules(settings_.load(), rules)
+    with replay_progress() as told:
+        outcome = replay_lines(lines, settings, until=until, progress=told)
     if messages and not as_json:
         print_messages(outcome, terminal())
     elif as_json:

@@ -43,6 +43,15 @@ def backtest_progress() -> Iterator[OnProgress]:
 
 
 @contextmanager
+def replay_progress() -> Iterator[Callable[[str, float], None]]:
+    """Show what is done, and the share of it."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
+    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading events", total=1)
+        yield lambda name, share: bar.update(task, description=name, completed=share)
+
+
+@contextmanager
 def text_progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show a spinner with a changing text."""
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
