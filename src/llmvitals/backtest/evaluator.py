@@ -152,10 +152,11 @@ class Evaluator:
         reader.finish()
         self._gather(reader)
         self._ended.add((topic, partition))
-        if len(self._ended) == len(self._readers) and self._pieces:
-            panes = MINUTE // self._pane
-            last = max(int(piece.panes.max()) for piece in self._pieces)
-            self._evaluate(-(-max(last + 1, until // self._pane) // panes) * panes)
+        if len(self._ended) == len(self._readers):
+            if self._pieces:
+                panes = MINUTE // self._pane
+                last = max(int(piece.panes.max()) for piece in self._pieces)
+                self._evaluate(-(-max(last + 1, until // self._pane) // panes) * panes)
             for each in self._processes or self._views:
                 each.end()
 
