@@ -213,6 +213,17 @@ def test_the_alerts_are_those_of_the_workers_stages(
     assert len(fired) >= 12, f"the traffic has to make rules fire: {fired}"
 
 
+def test_a_block_without_a_closed_pane_begins_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """More calls than a block come before the first pane closes."""
+    monkeypatch.setattr(trial, "BLOCK", 20)
+    settings = Settings(alerts=folder(tmp_path / "rules", EVERY_KIND))
+    lines = [call(number, NOON + number // 300 * MINUTE, status="error") for number in range(900)]
+    found, parts = evaluate(settings, lines, random.Random(1), partitions=1, most=50, processes=2)
+    assert found.processes == 2
+    expected = comparable(worker_alerts(settings, parts))
+    assert comparable(found.folders[0].alerts) == expected != []
+
+
 def test_counts_say_what_became_of_the_calls(tmp_path: Path):
     path = tmp_path / "calls.jsonl.gz"
     lines = [call(1, NOON + HOUR), call(2, NOON), call(1, NOON + HOUR), b"{", b"", call(3, NOON + 2 * HOUR)]

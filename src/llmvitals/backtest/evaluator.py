@@ -139,7 +139,7 @@ class Evaluator:
             if self._waiting >= self._rest + BLOCK or (low - self._low) * self._pane >= SPARSE[1]:
                 self._evaluate(low)
                 self._low, self._rest = low, self._waiting
-                if self._most > 1 and not self._processes:
+                if self._most > 1 and self._costs and not self._processes:
                     self._processes = begun(self._views, self._costs, self._coder, self._most)
         return letters
 
@@ -245,10 +245,15 @@ class Evaluator:
         self._first = min(self._first, int(block.panes.min()))
         for process in self._processes:
             process.take(block, low)
-        for view in () if self._processes else self._views:
-            began = time.process_time()
-            view.take(block, low)
-            self._costs.append(time.process_time() - began)
+        if not self._processes:
+            self._costs = [_cost(view, block, low) for view in self._views]
+
+
+def _cost(view: ViewEvaluator | PaneEvaluator, block: Block, low: int) -> float:
+    """Evaluate a block; returns the CPU time that it took, in seconds."""
+    began = time.process_time()
+    view.take(block, low)
+    return time.process_time() - began
 
 
 def in_columns(rule: Rule) -> bool:
