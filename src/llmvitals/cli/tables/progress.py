@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 def backtest_progress() -> Iterator[OnProgress]:
     """Show the number of calls read, their newest time, and the rate."""
     began = time.perf_counter()
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
+    with _transient(BarColumn()) as bar:
         task = bar.add_task("reading calls", total=None)
 
         def update(evaluator: Evaluator, share: float | None) -> None:
@@ -45,8 +45,7 @@ def backtest_progress() -> Iterator[OnProgress]:
 @contextmanager
 def replay_progress() -> Iterator[Callable[[str, float], None]]:
     """Show what is done, and the share of it."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn())
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
+    with _transient(BarColumn()) as bar:
         task = bar.add_task("reading events", total=1)
         yield lambda name, share: bar.update(task, description=name, completed=share)
 
@@ -54,8 +53,7 @@ def replay_progress() -> Iterator[Callable[[str, float], None]]:
 @contextmanager
 def text_progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show a spinner with a changing text."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=terminal(stderr=True), transient=True) as bar:
+    with _transient() as bar:
         task = bar.add_task(text, total=None)
         yield lambda text: bar.update(task, description=text)
 
@@ -79,3 +77,9 @@ def sent_progress(topic: str) -> Iterator[Callable[[int], None]]:
 
         yield update
         bar.update(task, total=count)
+
+
+def _transient(*more: ProgressColumn) -> Progress:
+    """A spinner with a text, and these columns; nothing of it stays."""
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), *more
+    return Progress(*columns, console=terminal(stderr=True), transient=True)
