@@ -141,6 +141,12 @@ class Pipeline:
         return replace(self, combine=combine, merge=merge)
 
 
+def merge_alone(plan: MergePlan) -> Merge:
+    """Make a merge stage without checkpoints."""
+    # Buckets are for checkpoints: without those, each bucket only costs work with every pane.
+    return Merge(replace(plan, buckets=1), shard=0, parts={}, beginning=0)
+
+
 class MergesFrames(Protocol):
     """Stage 2, or what stands for it."""
 
@@ -166,9 +172,7 @@ class Alone:
             for topic, count in sources.items()
             for number in range(count)
         }
-        # Buckets are for checkpoints: without those, each bucket only costs work with every pane.
-        plan = replace(pipeline.merge, buckets=1)
-        self.merge: MergesFrames = Merge(plan, shard=0, parts={}, beginning=0)
+        self.merge: MergesFrames = merge_alone(pipeline.merge)
 
     def feed(self, topic: str, partition: int, records: Sequence[Record]) -> list[Message]:
         """Take the next records of a partition; return dead letters, points and alerts."""

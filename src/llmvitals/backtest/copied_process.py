@@ -10,13 +10,15 @@ import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from heapq import heapreplace
 from multiprocessing.connection import wait
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from llmvitals.errors import LlmvitalsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
 State = TypeVar("State")
@@ -63,6 +65,15 @@ def result(future: Future[T]) -> T:
     except BrokenProcessPool:
         cure = "the machine may be out of memory: read fewer calls at once"
         raise LlmvitalsError(f"a process that evaluates rules was killed; {cure}") from None
+
+
+def shares(weighed: Iterable[tuple[float, T]], count: int) -> list[list[T]]:
+    """Share things among at most `count` processes, so that the weights of each add up to about as much."""
+    parts: list[tuple[float, int, list[T]]] = [(0.0, number, []) for number in range(count)]
+    for weight, each in sorted(weighed, key=itemgetter(0), reverse=True) if parts else ():
+        total, number, part = parts[0]
+        heapreplace(parts, (total + weight, number, [*part, each]))
+    return [part for _, _, part in parts if part]
 
 
 _copied: list[Any] = []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from llmvitals.backtest.copied_process import CopiedProcess
+from llmvitals.backtest.copied_process import CopiedProcess, shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +42,8 @@ class EvaluatorProcess:
 
 def begun(views: Views, costs: Sequence[float], coder: Coder, most: int) -> list[EvaluatorProcess]:
     """Begin at most so many processes, which share the views by what each has cost so far."""
-    shares: list[tuple[float, list[ViewEvaluator | PaneEvaluator]]] = [(0, []) for _ in range(most)]
-    for cost, view in sorted(zip(costs, views, strict=True), key=itemgetter(0), reverse=True):
-        spent, share = least = min(shares, key=itemgetter(0))
-        shares[shares.index(least)] = spent + cost, [*share, view]
-    return [EvaluatorProcess(share, coder) for _, share in shares if share]
+    weighed = zip(costs, views, strict=True)
+    return [EvaluatorProcess(share, coder) for share in shares(weighed, most)]
 
 
 def _take(state: tuple[Views, Names], new: Names, block: Block, low: int) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmvitals.backtest.copied_process import CopiedProcess, result
-from llmvitals.merge import Merge
+from llmvitals.pipeline import merge_alone
 from llmvitals.record.frame import BlockFrame
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from concurrent.futures import Future
 
+    from llmvitals.merge import Merge
     from llmvitals.merge.plan import MergePlan
     from llmvitals.record.frame import AnyFrame
     from llmvitals.record.log import Message
@@ -28,10 +28,7 @@ class MergeProcesses:
     """
 
     def __init__(self, plans: Sequence[MergePlan]) -> None:
-        merges = (Merge(replace(plan, buckets=1), shard=0, parts={}, beginning=0) for plan in plans)
-        self._processes = [
-            (plan.views, CopiedProcess(merge)) for plan, merge in zip(plans, merges, strict=True)
-        ]
+        self._processes = [(plan.views, CopiedProcess(merge_alone(plan))) for plan in plans]
         self._messages: list[Future[list[Message]]] = []
 
     def apply_frames(self, frames: Iterable[AnyFrame]) -> list[Message]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmvitals.backtest.copied_process import PROCESSES
+from llmvitals.backtest.copied_process import PROCESSES, shares
 from llmvitals.backtest.evaluator import DAYS, Evaluator
 from llmvitals.merge.points import window_points
 from llmvitals.merge.rollup import Windows
@@ -74,10 +74,8 @@ class Screening:
 
     def shares(self) -> list[dict[str, dict[Series, set[str]]]]:
         """Parts of `series`, a few views each, for as many processes as have evaluated views."""
-        shares: list[dict[str, dict[Series, set[str]]]] = [{} for _ in range(self._evaluator.processes)]
-        for view, found in sorted(self.series.items(), key=lambda each: -len(each[1])) if shares else ():
-            min(shares, key=lambda share: sum(map(len, share.values())))[view] = found
-        return [share for share in shares if share]
+        weighed = ((len(found), (view, found)) for view, found in self.series.items())
+        return [dict(part) for part in shares(weighed, self._evaluator.processes)]
 
     def days(self) -> list[Point] | None:
         """The points of all days; None if a view has too many series for their limit, which merge applies."""
