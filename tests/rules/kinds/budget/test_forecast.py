@@ -87,6 +87,21 @@ def test_it_is_taken_back_when_the_spend_stops(tmp_path):
     assert fired.episode == over.episode
 
 
+def test_a_burst_that_is_over_is_taken_back_within_hours(tmp_path):
+    """An even spend, and on the eleventh day four hours at twenty times as much: 77 % of the limit are spent.
+
+    It was taken back a day and a half later: the burst had raised the level of the model.
+    """
+    rule = rule_engine(tmp_path, MONTH.format(limit=430))
+    begin = FIRST + 10 * DAY + 10 * HOUR
+    spend = daily(10, 30)
+    spend |= {pane: vitals(cost=10 * 15 / 1440 * 20) for pane in spend if begin <= pane < begin + 4 * HOUR}
+    fired, resolved = walk(rule, spend, FIRST + 30 * DAY)
+    assert brief([fired, resolved]) == [("firing", "forecast", ""), ("resolved", "forecast", "")]
+    assert begin < fired.at // PANE <= begin + 5 * HOUR
+    assert begin + 4 * HOUR < resolved.at // PANE <= begin + 8 * HOUR
+
+
 def test_two_weeks_show_the_week_and_the_next_month_is_foreseen_at_once(tmp_path):
     rule = rule_engine(tmp_path, MONTH.format(limit=400))
     panes = {}
@@ -150,6 +165,17 @@ def test_an_even_spend_goes_on(tmp_path):
     assert found.rest == pytest.approx(200)
     # What is left is the doubt of 400 hours: 24/400 of it, and 1.2816 of that to either side for 80 %.
     assert found.interval() == pytest.approx((200 - 12 * 1.2816, 200 + 12 * 1.2816), rel=1e-3)
+
+
+def test_one_burst_is_an_accident_and_two_are_a_habit():
+    even, burst = [1.0] * 100, [20.0] * 4
+    once, twice = projection(even + burst + even, 240), projection((even + burst) * 2 + even, 240)
+    goes_on = projection(even + even + burst, 240)
+    assert once is not None
+    assert twice is not None
+    assert goes_on is not None
+    assert once.rest == pytest.approx(240)
+    assert min(twice.rest, goes_on.rest) > 270
 
 
 def test_days_that_differ_make_it_doubt():

@@ -30,6 +30,10 @@ STILL: Final = 1e-9
 """river needs a trend with a season: it begins at 0 and stays there."""
 INNER: Final = 0.8
 """The coverage of the interval."""
+BURST: Final = 12
+"""A burst is over within so many hours of its highest one; what lasts longer has become usual."""
+OVER: Final = 3
+"""Hours without a burst until it is over."""
 
 
 class Projection(NamedTuple):
@@ -70,6 +74,7 @@ def projection(hours: Sequence[float], horizon: float, *, skip: bool = False) ->
     """
     if len(hours) < DAILY:
         return None
+    hours = _without_burst(hours)
     days = len(hours) / DAILY
     season = WEEKLY if len(hours) >= 2 * WEEKLY else DAILY if len(hours) >= 2 * DAILY else 0
     if season:
@@ -80,6 +85,17 @@ def projection(hours: Sequence[float], horizon: float, *, skip: bool = False) ->
     rest -= first * min(horizon, 1.0) if skip else 0.0
     uncertainty = 1 / days if season == WEEKLY else max(1 / days, WEEKEND, _scatter(hours))
     return Projection(rest, math.hypot(math.sqrt(variance), rest * uncertainty), season, days)
+
+
+def _without_burst(hours: Sequence[float]) -> Sequence[float]:
+    """Cut the highest burst, if it is over, to the highest hour of all others: once is an accident.
+
+    Otherwise it would raise the level, and that hour of the day, for days. A second burst is not cut.
+    """
+    highest = max(hours)
+    peak = hours.index(highest)
+    usual = max([*hours[: max(peak - BURST, 0)], *hours[peak + BURST + 1 :]], default=highest)
+    return hours if max(hours[-OVER:]) > usual else [min(hour, usual) for hour in hours]
 
 
 def _scatter(hours: Sequence[float]) -> float:
