@@ -146,6 +146,33 @@ def test_calls_of_one_session_that_fail_are_no_change_and_lasting_failures_are(t
     assert "error share" in said
 
 
+@pytest.mark.parametrize(
+    ("what", "usual", "value"), [("fail", 0.02, 0.6), ("slow", 1.0, 3.0), ("good", 0.8, 0.3)]
+)
+def test_the_end_of_a_change_is_no_second_one_but_the_next_change_is(tmp_path, what, usual, value):
+    """An outage of 80 minutes, which the alert outlives; it was reported again when all was as before."""
+
+    def of(now):
+        return {what: value if 120 <= now < 200 or now >= 380 else usual}
+
+    found = heard(tmp_path, traffic(range(440), of=of), 440, ", hold: 30m")
+    begun = [(at, text) for place, (status, at, text) in enumerate(found)
+             if status == "firing" and (not place or found[place - 1][0] == "resolved")]  # fmt: skip
+    (first, _), (second, again) = begun
+    assert 125 <= first <= 150
+    assert 385 <= second <= 410
+    assert "since 06:" in again
+
+
+def test_a_change_that_ends_while_it_is_shown_is_said_to_end(tmp_path):
+    def of(now):
+        return {"fail": 0.6 if 120 <= now < 160 else 0.02}
+
+    found = heard(tmp_path, traffic(range(300), of=of), 300)
+    assert [status for status, _, _ in found].count("resolved") == 1
+    assert re.search(r"error share [56]\d(\.\d+)? % → [12]\.\d+ % since 02:(39|40|41) UTC", found[-1][2])
+
+
 def test_how_many_calls_come_together_is_learned_from_their_dispersion():
     dice = np.random.default_rng(2)
     alone = dice.poisson(0.3, 3_000).astype(float)

@@ -17,7 +17,7 @@ from llmvitals.rules.condition.detector import Detector
 from llmvitals.rules.kinds.change import groups
 from llmvitals.rules.kinds.change.change_points import LEAST
 from llmvitals.rules.kinds.change.minutes import counted, margin, units, value
-from llmvitals.window import DAY, FOREVER, MINUTE, SECOND
+from llmvitals.window import DAY, FOREVER, MINUTE, NEVER, SECOND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,6 +40,8 @@ _PRIOR: Final = 2.05
 _WEIGHT: Final = 36
 _LONGEST: Final = 2_016
 """A week of STEPs, over which the mean distance of the sides is kept."""
+_BACK: Final = 0.25
+"""A metric is back if this share of its change is left, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class ChangeDetector(Detector):
     and "minutes" of "rows" (float32, NaN where a metric has no value), and "calls" of each row; "usual": name
     → [how often looked at, mean of how far apart sides were]; "groups": share → see groups.learned, of rows
     that are no longer kept; "told": name → [when it changed and when that was found (µs), value
-    before, value after].
+    before, value after]; "levels": name → see `_returns`.
 
     river's objects are not plain data. They are created for each search over the kept minutes, so the result
     depends on those minutes only.
@@ -140,7 +142,7 @@ class ChangeDetector(Detector):
         if len(known) < len(names):
             state["names"] = [names[column] for column in known]
             kept = {*state["names"]}
-            for part in ("usual", "groups"):
+            for part in ("usual", "groups", "levels"):
                 state[part] = {name: entry for name, entry in state.get(part, {}).items() if name in kept}
             rows = rows[:, known]
         state["rows"] = rows.tobytes()
@@ -183,12 +185,30 @@ class ChangeDetector(Detector):
                 continue
             name, number = state["names"][column], rows[places, column].astype(np.float64)
             if _many(state, name, number, (places, first)):
-                means = np.array([number[:first].mean(), number[first:].mean()])
-                sides = value(units((name,)), means).tolist()
-                since = state["minutes"][int(places[first])] * MINUTE
-                state.setdefault("told", {})[name] = [since, at, *sides]
+                sides = number[:first].mean(), number[first:].mean()
                 # The values before the change are not compared with later ones.
                 rows[places[:first], column] = np.nan
+                if not _returns(state, name, sides, at) or name in state.get("told", ()):
+                    since = state["minutes"][int(places[first])] * MINUTE
+                    was, now = value(units((name,)), np.array(sides)).tolist()
+                    state.setdefault("told", {})[name] = [since, at, was, now]
+
+
+def _returns(state: dict[str, Any], name: str, sides: tuple[float, float], at: int) -> bool:
+    """Whether a metric goes back to its level before a change of the last day, as at the end of an outage.
+
+    sides: numbers before and after. State: "levels": name → [when that change was found (µs), the number
+    before it].
+    """
+    levels = state.setdefault("levels", {})
+    found, level = levels.get(name, (NEVER, 0.0))
+    if at - found >= DAY:
+        levels[name] = [at, float(sides[0])]
+        return False
+    back = bool(abs(sides[1] - level) <= _BACK * abs(sides[0] - level))
+    if back:
+        del levels[name]
+    return back
 
 
 def _learn(state: dict[str, Any], rows: NDArray[np.float32], calls: Floats) -> None:
