@@ -135,6 +135,25 @@ def test_only_series_with_alerts_are_chosen(tmp_path: Path, monkeypatch: pytest.
         "team": {("red",): {"Day"}},
         "session": {("x",): {"Run"}},
     }
+    assert first.days() is not None
+    assert not first.limited(first.series)
+
+
+@pytest.mark.parametrize(("most", "limited"), [(6, False), (5, True)])
+def test_a_view_without_points_is_limited_if_its_values_make_too_many_series(
+    tmp_path: Path, most: int, limited: bool
+):
+    """Two teams and three sessions, three apps."""
+    both = "  - {alert: Both, threshold: {metric: cost, above: 1, by: [team, session]}}\n"
+    given = Settings(alerts=folder(tmp_path / "rules", RULES + both), default_views=True, max_series=most)
+    pipeline = Pipeline.of(given, 1, [SOURCE])
+    first = Screening(pipeline, SOURCE)
+    first.feed([Logged(n, LATER, line) for n, line in enumerate(lines())])
+    first.end(0)
+    (view,) = [name for name, view in pipeline.merge.views.items() if set(view.by) == {"team", "session"}]
+    assert first.limited([view]) is limited
+    # The first reading has added these up, and knows.
+    assert not first.limited([name for name, view in pipeline.merge.views.items() if view.stored])
 
 
 @pytest.mark.parametrize("days", [True, False])
@@ -165,7 +184,7 @@ def test_a_view_keeps_what_the_chosen_rules_read(tmp_path: Path):
         view = only.merge.views[by]
         assert {name for name in ("eager", "meaning") if getattr(view, name)} == read
         # Open panes, and series beyond a limit, depend on the batches.
-        assert Replay(only).steady is not (days or "eager" in read)
+        assert Replay(only, limited=days).steady is not (days or "eager" in read)
 
 
 @pytest.mark.parametrize(

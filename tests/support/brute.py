@@ -50,7 +50,7 @@ def decode(value: bytes, _: int = 0) -> Found:
         found = msgspec.json.decode(value, type=Call | list[Call | None])
     except msgspec.DecodeError as error:
         raise BadCall(Code.INVALID, "no call") from error
-    calls = found if isinstance(found, list) else [found]
+    calls: list[Call | None] = found if isinstance(found, list) else [found]
     return Found([call for call in calls if call is not None], calls.count(None))
 
 

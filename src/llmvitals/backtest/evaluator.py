@@ -177,6 +177,12 @@ class Evaluator:
         return None if newest is None else Span(min(self._first * self._pane, newest), newest)
 
     @property
+    def distinct_values(self) -> dict[str, int]:
+        """How many values each dimension of a view has had so far."""
+        *every, _ = self._coder.every
+        return {name: len(names) for name, names in zip(self._coder.dimensions, every, strict=True)}
+
+    @property
     def processes(self) -> int:
         """How many processes evaluate views now, beside this one."""
         return len(self._processes)

@@ -46,19 +46,16 @@ Outcome = dict[str, Any]
 class Replay:
     """Both stages, with one partition each; what stage 1 emits goes to stage 2 at once.
 
-    plans: if any, stage 2 is in a process for each of them; see MergeProcesses.
+    plans: if any, stage 2 is in a process for each of them; see MergeProcesses. limited: whether a view may
+    have more series than its limit, so that the batches decide which of them count together.
     """
 
-    def __init__(self, pipeline: Pipeline, plans: Sequence[MergePlan] = ()) -> None:
+    def __init__(self, pipeline: Pipeline, plans: Sequence[MergePlan] = (), *, limited: bool = True) -> None:
         self.stages = pipeline.alone({SOURCE: 1})
         if plans:
             self.stages.merge = MergeProcesses(plans)
-        plan = pipeline.merge
-        self.steady = plan.windows == "none" and all(
-            view.stored and not plan.eager(name) for name, view in plan.views.items()
-        )
-        """Whether batches of any size have the same alerts: no rule reads open panes, and no series is beyond
-        a limit, as `Screening.days` has found of the stored views if no windows are written."""
+        self.steady = not (limited or any(map(pipeline.merge.eager, pipeline.merge.views)))
+        """Whether batches of any size have the same alerts: no rule reads open panes either."""
 
     @classmethod
     def of(cls, settings: Settings) -> Replay:
@@ -119,7 +116,8 @@ def replay_lines(
             second = again.only(first.series, days=points is None)
             parts = first.shares() if points is not None else ()
             plans = [again.only(part, days=False).merge for part in parts]
-            stages, told = Replay(second, plans), partial(progress, "second reading: these alerts")
+            stages = Replay(second, plans, limited=points is None or first.limited(first.series))
+            told = partial(progress, "second reading: these alerts")
             added_up, alerts = _run(stages, log, end if end > newest else None, told)
             points = added_up if points is None else points
     alerts.sort(key=Alert.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from itertools import groupby
@@ -20,7 +21,7 @@ from llmvitals.record.view import OTHER
 from llmvitals.window import DAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from llmvitals.backtest.reader import Entries
     from llmvitals.pipeline import Pipeline
@@ -90,6 +91,16 @@ class Screening:
             made = window_points(_windows(view, parts, self._plan.pane_us), self._plan, 0)
             points += (each for array in point.encode(made) for each in point.decode(array))
         return points
+
+    def limited(self, views: Collection[str]) -> bool:
+        """Whether one of these views may have too many series for its limit.
+
+        Of views without points only the values of their dimensions are known, and thus the most series that
+        these can be combined to. To be called if `days` has returned points.
+        """
+        values = self._evaluator.distinct_values
+        every = [self._plan.views[name] for name in views if not self._plan.stores(name)]
+        return any(math.prod(values[name] for name in view.by) > self._limit(view.name) for view in every)
 
     def _limit(self, view: str) -> int:
         """The series up to which no stage counts any of them in OTHER."""
