@@ -16,6 +16,7 @@ from river.drift import ADWIN, PageHinkley
 from llmvitals.rules.kinds.change import groups
 from llmvitals.rules.kinds.change.change_points import (
     ALLOWANCE,
+    BEFORE,
     CLIPPED,
     LEAST,
     SIDE,
@@ -110,6 +111,9 @@ def test_only_the_metrics_that_are_named_are_looked_at(tmp_path):
         pytest.param(lambda minute: {"calls": 100} if minute >= 120 else {}, id="more calls"),
         pytest.param(lambda minute: {"slow": 2.0} if minute >= 20 else {}, id="before half an hour"),
         pytest.param(lambda minute: {"calls": 1, "slow": 1 + minute % 7}, id="few calls"),
+        pytest.param(
+            lambda minute: {"fail": 0.6} if minute < 20 else {}, id="the end of what was no half hour"
+        ),
     ],
 )
 def test_what_is_no_change(tmp_path, of):
@@ -259,7 +263,7 @@ def by_hand(values: list[float], search: Search, usual: float, least: float) -> 
     middle, count = statistics.median(values), len(values)
     numbers = [min(max((one - middle) / wide, -CLIPPED), CLIPPED) for one in values]
     place, widest = 0, -1.0
-    for first in range(SIDE, count - SIDE + 1):
+    for first in range(BEFORE, count - SIDE + 1):
         gap = abs(statistics.fmean(numbers[:first]) - statistics.fmean(numbers[first:]))
         apart = gap * math.sqrt(first * (count - first) / count)
         if apart > widest:
@@ -292,7 +296,7 @@ def test_places_are_those_of_river_and_of_all_splits_one_by_one():
     rng, search = np.random.default_rng(3), Search(1e6)
     values = rng.standard_normal((60, 40))
     values[40:, ::2] += np.linspace(0, 6, 20)
-    usual, least = rng.uniform(1, 2.5, 40), rng.uniform(0, 0.5, 40)
+    usual, least = rng.uniform(1, 2.3, 40), rng.uniform(0, 0.5, 40)
     found, _ = search.places(values, usual, lambda _: least)
     expected = [
         by_hand(values[:, column].tolist(), search, usual[column], least[column]) for column in range(40)
@@ -328,7 +332,7 @@ def test_noise_of_30_days_and_10_metrics_with_a_daily_rhythm_alarms_at_most_once
     if kind == "errors":
         values = np.arcsin(np.sqrt(rng.binomial(calls, 0.01) / calls))
         least = margin(units(("error_share",) * 10), np.full(10, math.asin(math.sqrt(0.01))))
-    alarms, usual, begins = 0, np.full(10, 2.05), np.zeros(10, np.int64)
+    alarms, usual, begins = 0, np.full(10, 1.85), np.zeros(10, np.int64)
     for end in range(5, many, 5):
         begins = np.maximum(begins, end - KEPT)
         for begin in np.unique(begins).tolist():

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-LEAST: Final = 30
-"""The least number of values for a search."""
+BEFORE: Final = 30
+"""The least number of values before a change. With fewer, the end of an outage would be a change, too."""
 SIDE: Final = 5
-"""The least number of values on each side of a change."""
+"""The least number of values after a change."""
+LEAST: Final = BEFORE + SIDE
+"""The least number of values for a search."""
 CLIPPED: Final = 4.0
 """Values are clipped to this many deviations, so that a single spike is no change."""
 ALLOWANCE: Final = 0.5
 """The shift that PageHinkley tolerates, in deviations."""
-USUAL: Final = 1.7
+USUAL: Final = 1.55
 """The mean of the greatest distance of two sides for independent normal values, by simulation."""
 STEEP: Final = 2
 """The exponent with which the limit grows with the usual distance; extremes grow faster than means."""
@@ -72,7 +74,7 @@ class Search:
         wide[wide == 0] = np.inf
         middle = _ranked(values, (count - 1) // 2, count // 2).mean(0)
         scaled = np.minimum(np.maximum((values - middle) / wide, -CLIPPED), CLIPPED)
-        before = np.arange(SIDE, count - SIDE + 1, dtype=np.float64)[:, None]
+        before = np.arange(BEFORE, count - SIDE + 1, dtype=np.float64)[:, None]
         weight = np.sqrt(before * (count - before) / count)
         apart = _sides(scaled, before) / weight
         best, columns = np.argmax(apart, 0), np.arange(values.shape[1])
@@ -82,7 +84,7 @@ class Search:
             whole, root = _sides(values[:, far], before)[best[far], np.arange(far.size)], weight[best[far], 0]
             beyond = (whole / root - margin(middle)[far] * root) / wide[far]
             for column in far[beyond > limits[far]].tolist():
-                place = SIDE + int(best[column])
+                place = BEFORE + int(best[column])
                 if self.last_detection(scaled[:, column].tolist()) >= place:
                     found[column] = place
         return found, widest
@@ -108,7 +110,7 @@ class Search:
 def _sides(values: Floats, before: Floats) -> Floats:
     """Mean before minus mean after, times both numbers over their sum: for each split (row) and column."""
     sums, count = np.cumsum(values, 0), len(values)
-    sides: Floats = np.abs(sums[SIDE - 1 : count - SIDE] - sums[-1] * (before / count))
+    sides: Floats = np.abs(sums[BEFORE - 1 : count - SIDE] - sums[-1] * (before / count))
     return sides
 
 

@@ -35,7 +35,7 @@ KEPT: Final = 90
 """Minutes with calls that are kept."""
 NAMED: Final = 5
 """The most changes that a note names."""
-_PRIOR: Final = 2.05
+_PRIOR: Final = 1.85
 """The assumed mean distance of the sides at first; values may be autocorrelated."""
 _WEIGHT: Final = 36
 _LONGEST: Final = 2_016
