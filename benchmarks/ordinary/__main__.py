@@ -11,8 +11,9 @@ after it. A problem is found when one of its rules fires for its app. PASS: at m
 company-week, and each problem found within its limit in nine of ten runs; with 500 calls a day, false alarms
 only.
 
-Without --seed it runs the first seed only, about 20 minutes on two cores; --all runs all sixteen. The last
-line is the verdict, and the exit code is 1 if it is FAIL.
+Without --seed it runs the first seed only, about 20 minutes on two cores; --all runs all sixteen. --random N
+runs the quiet weeks of N random companies instead. The last line is the verdict, and the exit code is 1 if it
+is FAIL.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, action="append", help="calls a day; may be repeated")
     parser.add_argument("--weeks", type=int, default=4, help="quiet weeks, at least 2")
     parser.add_argument("--company", action="append", choices=[one.name for one in COMPANIES])
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="so many random companies; quiet")
     parser.add_argument("--problem", action="append", choices=[one.name for one in PROBLEMS])
     parser.add_argument("--quiet", action="store_true", help="no problems: false alarms only")
     parser.add_argument("--rules", type=Path, help="a folder of rules instead of the starter rules")
@@ -71,13 +73,16 @@ def plans(given: argparse.Namespace) -> list[tuple[int, int, trial.Plan]]:
     """Company, seed and plan of each trial; the long ones come first."""
     seeds = given.seed or (SEEDS if given.all else SEEDS[:1])
     names = given.company or [one.name for one in COMPANIES]
-    problems = () if given.quiet else tuple(given.problem or [one.name for one in PROBLEMS])
+    numbers = [number for number, one in enumerate(COMPANIES) if one.name in names]
+    if given.random:
+        numbers = [len(COMPANIES) + number for number in range(given.random)]
+    quiet = given.quiet or given.random
+    problems = () if quiet else tuple(given.problem or [one.name for one in PROBLEMS])
     return [
         (number, seed, trial.Plan(calls, given.weeks, given.rules or folder(calls), problems))
         for calls in sorted(given.calls or CALLS, reverse=True)
         for seed in seeds
-        for number, company in enumerate(COMPANIES)
-        if company.name in names
+        for number in numbers
     ]
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import orjson
-from benchmarks.ordinary.company import COMPANIES, MODELS, App
+from benchmarks.ordinary.company import MODELS, App
 from benchmarks.ordinary.extra import extra
 from benchmarks.ordinary.life import CANARY, DAY, HOUR, ROLLOUT, Life
+from benchmarks.ordinary.random_company import company
 
 if TYPE_CHECKING:
     from benchmarks.ordinary.problems import Problem
@@ -29,7 +30,7 @@ class Traffic:
     """One company. calls: a weekday, in the mean; a call's time is its end."""
 
     def __init__(self, number: int, seed: int, calls: int) -> None:
-        self.company, self.calls = COMPANIES[number], calls
+        self.company, self.calls = company(number), calls
         self.life = Life(self.company, seed, number)
         self._root = [seed, number, calls]
         self.topics = np.random.default_rng([*self._root, 2]).normal(0, 1, (TOPICS + 1, WIDTH))

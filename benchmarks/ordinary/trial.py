@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from benchmarks.ordinary.company import COMPANIES
 from benchmarks.ordinary.life import DAY, HOUR
 from benchmarks.ordinary.problems import PROBLEMS, Problem
 from benchmarks.ordinary.traffic import START, Traffic
@@ -66,7 +65,7 @@ def run(number: int, seed: int, plan: Plan) -> Found:
     """Run a company (its number) with a seed."""
     traffic = Traffic(number, seed, plan.calls)
     stages = _Stages(plan.folder)
-    found = Found(COMPANIES[number].name, seed, plan.calls, plan.weeks)
+    found = Found(traffic.company.name, seed, plan.calls, plan.weeks)
     for day in range(LEARNED):
         stages.feed(traffic.day(day))
     _problems(traffic, stages, seed, (plan, found))

@@ -13,6 +13,7 @@ from benchmarks.ordinary import table
 from benchmarks.ordinary.company import COMPANIES
 from benchmarks.ordinary.life import DAY
 from benchmarks.ordinary.problems import HOURS, PROBLEMS
+from benchmarks.ordinary.random_company import company
 from benchmarks.ordinary.traffic import START, Traffic
 from benchmarks.ordinary.trial import Found
 
@@ -47,6 +48,15 @@ def test_a_company_is_the_same_for_a_seed_and_sends_what_it_sends(number):
     without = COMPANIES[number].without
     assert not [call for call in day if without & call.keys()]
     assert 0.003 < np.mean([call["status"] == "error" for call in day]) < 0.03
+
+
+def test_random_companies_differ_and_are_the_same_for_their_numbers():
+    several = [company(len(COMPANIES) + number) for number in range(6)]
+    assert several == [company(len(COMPANIES) + number) for number in range(6)]
+    assert len({len(one.apps) for one in several}) > 2
+    for number, one in enumerate(several):
+        assert sum(app.share for app in one.apps) == pytest.approx(1)
+        assert {call["app"] for call in calls(len(COMPANIES) + number)} <= {app.name for app in one.apps}
 
 
 def test_there_are_twelve_problems_and_starter_rules_for_each():
