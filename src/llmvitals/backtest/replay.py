@@ -55,7 +55,7 @@ class Replay:
         if plans:
             self.stages.merge = MergeProcesses(plans)
         self.steady = not (limited or any(map(pipeline.merge.eager, pipeline.merge.views)))
-        """Whether batches of any size have the same alerts: no view is limited, and no rule reads open panes."""
+        """Whether batches of any size have the same alerts: no view is limited, no rule reads open panes."""
 
     @classmethod
     def of(cls, settings: Settings) -> Replay:
