@@ -152,8 +152,8 @@ METRICS: Final[dict[str, Metric]] = {
         "calls without a known price", "unpriced_calls", sentence="the calls have no known price"
     ),
     "unknown_usage_share": _share(
-        "calls that do not say how many tokens they used", "unknown_usage_calls",
-        sentence="the calls do not say how many tokens they used",
+        "calls that do not say how many tokens they used", "unknown_usage_calls", watched=False,
+        sentence="the calls do not say how many tokens they used",  # it follows the errors: these say none
     ),
     "inconsistent_usage_share": _share(
         "calls with impossible token counts", "inconsistent_usage_calls",
