@@ -109,14 +109,14 @@ def replay_lines(
         newest = first.watermark + duration(settings.disorder)
         end = _end(until, newest)
         first.end(end)
-        points, alerts = first.days(), list[Alert]()
-        if first.series or points is None:
+        points, chosen, alerts = first.days(), first.series, list[Alert]()
+        if chosen or points is None:
             # Rules and prices may remember calls, so both readings begin with new ones.
             again = Pipeline.of(settings, 1, [SOURCE])
-            second = again.only(first.series, days=points is None)
+            second = again.only(chosen, days=points is None)
             parts = first.shares() if points is not None else ()
             plans = [again.only(part, days=False).merge for part in parts]
-            stages = Replay(second, plans, limited=points is None or first.limited(first.series))
+            stages = Replay(second, plans, limited=points is None or first.limited(chosen))
             told = partial(progress, "second reading: these alerts")
             added_up, alerts = _run(stages, log, end if end > newest else None, told)
             points = added_up if points is None else points

@@ -185,7 +185,7 @@ class ChangeDetector(Detector):
                 continue
             name, number = state["names"][column], rows[places, column].astype(np.float64)
             if _many(state, name, number, (places, first)):
-                sides = number[:first].mean(), number[first:].mean()
+                sides = float(number[:first].mean()), float(number[first:].mean())
                 # The values before the change are not compared with later ones.
                 rows[places[:first], column] = np.nan
                 if not _returns(state, name, sides, at) or name in state.get("told", ()):
@@ -203,9 +203,9 @@ def _returns(state: dict[str, Any], name: str, sides: tuple[float, float], at: i
     levels = state.setdefault("levels", {})
     found, level = levels.get(name, (NEVER, 0.0))
     if at - found >= DAY:
-        levels[name] = [at, float(sides[0])]
+        levels[name] = [at, sides[0]]
         return False
-    back = bool(abs(sides[1] - level) <= _BACK * abs(sides[0] - level))
+    back: bool = abs(sides[1] - level) <= _BACK * abs(sides[0] - level)
     if back:
         del levels[name]
     return back
