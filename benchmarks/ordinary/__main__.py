@@ -66,6 +66,8 @@ def arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if given.weeks < trial.LEARNED // 7:
         parser.error("--weeks: at least 2, which are learned from")
+    if given.random and given.company:
+        parser.error("--random: runs companies of its own; leave --company out")
     return given
 
 
@@ -76,7 +78,7 @@ def plans(given: argparse.Namespace) -> list[tuple[int, int, trial.Plan]]:
     numbers = [number for number, one in enumerate(COMPANIES) if one.name in names]
     if given.random:
         numbers = [len(COMPANIES) + number for number in range(given.random)]
-    quiet = given.quiet or given.random
+    quiet = given.quiet
     problems = () if quiet else tuple(given.problem or [one.name for one in PROBLEMS])
     return [
         (number, seed, trial.Plan(calls, given.weeks, given.rules or folder(calls), problems))

@@ -46,7 +46,7 @@ class Company:
     """without: fields that no call carries. rollout: how a new prompt version comes.
 
     sticky, random: 15 % of the sessions, or of the calls, for two days; flip: all at once. storms: a day, in
-    the mean. outages: a week, in the mean.
+    the mean. outages: a week, in the mean. opens: the hour (UTC) from which on problems begin, within nine.
     """
 
     name: str
@@ -55,6 +55,7 @@ class Company:
     rollout: Literal["sticky", "random", "flip"] = "sticky"
     storms: float = 1.0
     outages: float = 0.3
+    opens: int = 8
 
     @property
     def main(self) -> App:

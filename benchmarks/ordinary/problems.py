@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,13 +20,15 @@ HOURS: Final = {20_000: 24, 3_000: 72, 500: 168}
 class Problem:
     """factor: what is multiplied → by what, in the calls of the company's first app. See traffic.Calls.
 
-    rules: one of them has to fire. needs: the field without which a company can't have it.
+    rules: one of them has to fire. needs: the field without which a company can't have it. least: what that
+    app needs at least of a number, so that it shows.
     """
 
     name: str
     text: str
     rules: frozenset[str]
     factor: Mapping[str, float]
+    least: Mapping[str, float] = field(default_factory=dict)
     needs: str = ""
     urgent: bool = False
 
@@ -34,9 +36,8 @@ class Problem:
         """Whether the company's calls can show it."""
         if self.name == "loop":
             return any(app.tools for app in company.apps) and "session" not in company.without
-        if self.name == "topic":
-            return company.main.embedded
-        return self.needs not in company.without
+        enough = all(getattr(company.main, name) >= least for name, least in self.least.items())
+        return enough and self.needs not in company.without
 
     def limit(self, calls: int) -> int:
         """Hours within which it is to be found at so many calls a day."""
@@ -45,10 +46,23 @@ class Problem:
 
 
 def _problem(
-    name: str, text: str, rules: str, *, needs: str = "", urgent: bool = False, **factor: float
+    name: str,
+    text: str,
+    rules: str,
+    *,
+    least: Mapping[str, float] | None = None,
+    needs: str = "",
+    urgent: bool = False,
+    **factor: float,
 ) -> Problem:
     return Problem(
-        name=name, text=text, rules=frozenset(rules.split()), factor=factor, needs=needs, urgent=urgent
+        name=name,
+        text=text,
+        rules=frozenset(rules.split()),
+        factor=factor,
+        least=least or {},
+        needs=needs,
+        urgent=urgent,
     )
 
 
@@ -57,15 +71,21 @@ PROBLEMS: Final = (
         "errors",
         "2.5 times as many errors: 1 % → 2.5 %",
         "ErrorRegression AppErrors ProviderFails SomethingChanged",
+        least={"errors": 0.005},
         errors=2.5,
     ),
     _problem(
-        "refusals", "twice as many refusals", "RefusalRegression RefusalRate SomethingChanged", refusals=2
+        "refusals",
+        "twice as many refusals",
+        "RefusalRegression RefusalRate SomethingChanged",
+        least={"refusals": 0.005},
+        refusals=2,
     ),
     _problem(
         "cache",
         "the cache gives 45 % of the input, not 60 %",
         "CacheRegression CacheMissed SomethingChanged CostPerCallRegression",
+        least={"cache": 0.3},
         needs="cached_tokens",
         cache=0.75,
     ),
@@ -73,6 +93,7 @@ PROBLEMS: Final = (
         "scores",
         "the judge gives 0.7, not 0.8",
         "ScoreRegression SomethingChanged",
+        least={"judged": 0.05},
         needs="scores",
         scores=0.875,
     ),
@@ -103,11 +124,18 @@ PROBLEMS: Final = (
         needs="team",
         urgent=True,
     ),
-    _problem("topic", "10 % of the calls are about something new", "TopicDrift", topic=0.1),
+    _problem(
+        "topic",
+        "10 % of the calls are about something new",
+        "TopicDrift",
+        least={"embedded": True},
+        topic=0.1,
+    ),
     _problem(
         "canary",
         "a fifth of the calls gets a prompt that fails four times as often",
         "PromptCanary",
+        least={"errors": 0.005},
         canary=4,
     ),
     _problem("absence", "an app makes no calls any more", "AppSilent", urgent=True),

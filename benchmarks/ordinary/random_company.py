@@ -21,26 +21,34 @@ def company(number: int) -> Company:
     if number < len(COMPANIES):
         return COMPANIES[number]
     dice = np.random.default_rng([5, number])
-    shares = dice.dirichlet(np.full(dice.integers(1, 7), 1.2)).tolist()
+    shares = sorted(dice.dirichlet(np.full(dice.integers(1, 7), 1.2)).tolist(), reverse=True)
     zone = int(dice.integers(24))
+    apps = tuple(_app(dice, place, share, zone) for place, share in enumerate(shares))
     return Company(
         name=f"random-{number - len(COMPANIES)}",
-        apps=tuple(_app(dice, place, share, zone) for place, share in enumerate(shares)),
+        apps=apps,
         without=frozenset(field for field in FIELDS if dice.random() < 0.2),
         rollout=dice.choice(["sticky", "random", "flip"]).item(),
         storms=dice.choice([0.2, 0.5, 1, 2, 3]).item(),
         outages=dice.choice([0, 0.3, 0.6, 1]).item(),
+        opens=_opens(apps[0].hours),
     )
+
+
+def _opens(hours: tuple[int, ...]) -> int:
+    """The first of the nine hours in a row with most calls."""
+    return max(range(24), key=lambda first: sum((*hours, *hours)[first : first + 9]))
 
 
 def _app(dice: np.random.Generator, place: int, share: float, zone: int) -> App:
     models = dice.choice([*MODELS], dice.integers(1, 4), replace=False).tolist()
+    parts = sorted(dice.dirichlet(np.full(len(models), 1.5)).tolist(), reverse=True)
     hours = (OFFICE, EVENING, NIGHTLY, ALWAYS)[dice.integers(4)]
     return App(
         name=f"app-{place}",
         team=f"team-{dice.integers(3)}",
         share=share,
-        models=dict(zip(models, dice.dirichlet(np.full(len(models), 1.5)).tolist(), strict=True)),
+        models=dict(zip(models, parts, strict=True)),
         tokens=(_between(dice, 150, 12_000), dice.uniform(0.3, 1.4)),
         output=(_between(dice, 8, 900), dice.uniform(0.3, 1.1)),
         hours=(*hours[zone:], *hours[:zone]),

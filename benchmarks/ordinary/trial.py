@@ -115,7 +115,7 @@ def _problems(traffic: Traffic, stages: _Stages, seed: int, into: tuple[Plan, Fo
     for number, problem in enumerate(PROBLEMS):
         if problem.name not in plan.problems or not problem.happens_to(traffic.company):
             continue
-        hour = np.random.default_rng([seed, number, 4]).uniform(8, 17)
+        hour = np.random.default_rng([seed, number, 4]).uniform(0, 9) + traffic.company.opens
         seen = _forked(lambda problem=problem, hour=hour: _problem(traffic, stages, problem, hour))
         found.hours[problem.name], found.by[problem.name] = seen
 

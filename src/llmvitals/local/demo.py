@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from contextlib import AsyncExitStack, closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -50,7 +51,7 @@ _APPS: Final = """
     SELECT tags, SUM(calls), SUM(errors), SUM(cost_nano), SUM(input_tokens),
            (SELECT latency_ms_p95 FROM llm_calls AS newest
             WHERE newest.view = 'app' AND newest.window = '1m' AND newest.tags = app.tags
-            ORDER BY start DESC LIMIT 1)
+            ORDER BY start DESC LIMIT 1), MAX(start)
     FROM llm_calls AS app WHERE view = 'app' AND window = '10s' GROUP BY tags ORDER BY SUM(cost_nano) DESC
 """
 
@@ -142,10 +143,12 @@ class Screen:
         return Group(*parts)
 
     def _numbers(self) -> Table:
-        table = Table("app", box=None, title="The company, so far", title_justify="left")
+        rows = _rows(self._store)
+        title = f"The company until {_end(max(row[-1] for row in rows))} UTC" if rows else "The company"
+        table = Table("app", box=None, title=title, title_justify="left")
         for name in ("calls", "errors", "tokens a call", "p95 of the last minute", "cost"):
             table.add_column(name, justify="right")
-        for tags, calls, errors, cost, tokens, p95 in _rows(self._store):
+        for tags, calls, errors, cost, tokens, p95, _ in rows:
             app = json.loads(tags).get("app", "")
             slow = "" if p95 is None else f"{p95 / 1_000:,.2f} s"
             failed = Text(str(errors), "red" if errors else "")
@@ -184,6 +187,11 @@ def _rows(store: Path) -> list[tuple[Any, ...]]:
     ):
         return db.execute(_APPS).fetchall()
     return []
+
+
+def _end(start: int) -> str:
+    """The end of the pane of 10 s that begins at `start`, µs."""
+    return datetime.fromtimestamp(start / SECOND + 10, UTC).strftime("%H:%M:%S")
 
 
 def play(seconds: int, *, plain: bool) -> int:

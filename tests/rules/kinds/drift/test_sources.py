@@ -105,9 +105,21 @@ def test_where_one_user_makes_all_calls_a_change_is_still_found(of_one):
 def test_a_reference_that_does_not_know_its_sources_weighs_all_calls_alike(of_many):
     state = msgspec.msgpack.decode(of_many)
     reference = unpacked(state["reference"])
-    state["reference"] = msgspec.structs.replace(reference, crowding=0.0).pack()
+    state["reference"] = msgspec.structs.replace(reference, crowding=0.0, crowding_now=0.0).pack()
     readings = fed(state, 40, LEARN, 30, burst=3, alone=3)
     assert "breach" in {reading.verdict for reading in readings}
+
+
+def test_shape_has_wider_limits_where_calls_come_in_few_groups(of_many):
+    """A group that is heard for some minutes moves its random features far."""
+    shapes = {}
+    for overdispersion in (0.5, 1.0, 16.0):
+        state = msgspec.msgpack.decode(of_many)
+        reference = unpacked(state["reference"])
+        state["reference"] = msgspec.structs.replace(reference, overdispersion=overdispersion).pack()
+        (*_, last) = fed(state, 60, LEARN, 3, burst=4)
+        shapes[overdispersion] = last.stands[0].measures["shape"]
+    assert shapes[0.5] == shapes[1.0] > 1 > shapes[16.0]
 
 
 def calls(by_source: list[int]) -> list[SampledCall]:
@@ -115,30 +127,52 @@ def calls(by_source: list[int]) -> list[SampledCall]:
     return [SampledCall("", b"", 0, source) for source, count in enumerate(by_source) for _ in range(count)]
 
 
-@given(st.lists(st.lists(st.integers(0, 8), max_size=8), max_size=8), st.floats(1, 100))
-def test_a_step_is_at_least_as_crowded_as_by_itself_and_no_call_weighs_more_than_one(steps, usual):
+@given(st.lists(st.lists(st.integers(0, 8), max_size=8), max_size=8), st.floats(1, 100), st.floats(1, 100))
+def test_a_step_is_at_least_as_crowded_as_by_itself_and_no_call_weighs_more_than_one(steps, hour, now):
     state: dict = {}
     for each in map(calls, steps):
-        crowded = sources.crowding(state, each, 1)
-        assert crowded >= sources.crowding({}, each, 1) >= 1
-        assert 0 < sources.weight(crowded, usual) <= sources.unusual_weight(crowded, usual) <= 1
+        crowded, alone = sources.crowding(state, each, 1), sources.crowding({}, each, 1)
+        assert all(one >= other >= 1 for one, other in zip(crowded, alone, strict=True))
+        assert crowded[0] >= crowded[1]
+        weight, unusual = (one(crowded, (hour, now)) for one in (sources.weight, sources.unusual_weight))
+        assert 0 < weight <= unusual <= 1
     assert len(state.get("sources", ())) <= 64
 
 
 def test_a_source_is_heavier_the_more_it_calls_and_is_forgotten_in_hours():
     state: dict = {}
-    assert sources.crowding(state, calls([20]), 1) == 20
-    assert sources.crowding(state, calls([20]), 1) == pytest.approx(40, rel=0.01)
-    assert sources.crowding(state, calls([10, *[1] * 10]), 1) == pytest.approx(25, rel=0.05)
-    assert sources.crowding(state, [], 1) == 1
-    assert sources.crowding(state, calls([1] * 20), 600) == pytest.approx(1, rel=0.01)
+    assert sources.crowding(state, calls([20]), 1) == (20, 20)
+    assert sources.crowding(state, calls([20]), 1) == pytest.approx((40, 37.5), rel=0.01)
+    assert sources.crowding(state, calls([10, *[1] * 10]), 1) == pytest.approx((25, 22), rel=0.05)
+    assert sources.crowding(state, [], 1) == (1, 1)
+    assert sources.crowding(state, calls([20]), 30)[1] == pytest.approx(21, rel=0.05)
+    assert sources.crowding(state, calls([1] * 20), 600) == pytest.approx((1, 1), rel=0.01)
+
+
+def test_sources_of_an_older_version_have_no_call_within_minutes():
+    state: dict = {"sources": [[0, 30.0]]}
+    assert sources.crowding(state, calls([10]), 1) == pytest.approx((39.5, 10))
 
 
 def test_what_is_usual_is_learned_and_a_burst_counts_for_little():
     state: dict = {}
     for crowded in [2.0] * 95 + [200.0] * 5:
-        sources.learn(state, crowded)
-    assert sources.usual(state) == pytest.approx(2, rel=0.3)
-    assert sources.weight(1.5, sources.usual(state)) == 1
-    assert sources.weight(200.0, sources.usual(state)) < 0.02
-    assert sources.weight(200.0, sources.usual({})) == 1
+        sources.learn(state, (crowded, crowded))
+    assert sources.usual(state) == pytest.approx((2, 2), rel=0.3)
+    assert sources.weight((1.5, 1.5), sources.usual(state)) == 1
+    assert sources.weight((200.0, 200.0), sources.usual(state)) < 0.02
+    assert sources.weight((200.0, 200.0), sources.usual({})) == 1
+
+
+def test_where_sessions_are_long_a_burst_of_minutes_weighs_by_its_minutes():
+    """Sessions of forty calls in forty minutes, twelve at a time; then one makes 120 calls in six minutes."""
+    state: dict = {}
+    for minute in range(240):
+        live = [1 + place + 12 * ((minute + 3 * place) // 40) for place in range(12)]
+        step = [SampledCall("", b"", 0, source) for source in live]
+        sources.learn(state, sources.crowding(state, step, 1))
+    hour, now = sources.usual(state)
+    assert hour > 2 * now
+    for _ in range(6):
+        crowded = sources.crowding(state, [*calls([20]), *step], 1)
+    assert sources.weight(crowded, (hour, now)) < 0.15 < sources.weight(crowded, (hour, 0.0))

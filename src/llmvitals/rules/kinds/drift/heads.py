@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 HEADS: Final = 5
 TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(HEADS)
+_POWER: Final = 0.25
+"""Of the overdispersion, by which the limits of `shape` are wider. Where calls come in few groups, such as
+sessions, sums of random features have heavier tails than the hours show in which limits are learned."""
 
 
 class Score(NamedTuple):
@@ -65,19 +68,21 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
-    weight = sources.weight(step.crowding, reference.crowding)
+    weight = sources.weight(step.crowding, reference.usual_crowding)
     looks = step.looks(seen if reference.distinct_calls else None, weight)
     known = _known(state, reference, step.hour, looks)
     found = _compared(state, reference, step.hour, looks) if known else []
     if novelty and head and seen:
         white = head.whitening.white(novelty.mean(seen.y))
-        weighed = len(seen.y) * sources.unusual_weight(step.crowding, reference.crowding)
+        weighed = len(seen.y) * sources.unusual_weight(step.crowding, reference.usual_crowding)
         found.append((UNUSUAL, head.calibration, weighed, white, reference.unusual_calls, 0.0))
     joint = reference.joint
     heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * HEADS
     looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
         memory, limits = memories[place], second_limits.limits(watched[place], calibration, run * heads)
+        if place == SHAPE:
+            limits = limits * max(reference.overdispersion, 1.0) ** _POWER
         hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
         looked[place] = hotelling.roots(memory, usual_calls)
         scores[place] = Score(*calibration.read(looked[place], limits))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
+from llmvitals.rules.kinds.drift.sources import NONE, Crowding
 from llmvitals.sketch.random_features import NORM, UNIT
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Step(NamedTuple):
     minutes: int
     moments: Moments
     calls: tuple[SampledCall, ...] = ()
-    crowding: float = 1.0
+    crowding: Crowding = NONE
 
     @property
     def hour(self) -> int:

@@ -196,7 +196,7 @@ class Learner:
             state["seen"] if self.length >= DAY // MINUTE else b"",
             state["heads"][0]["calls"] if state["distinct"] else 0,
             both,
-            sources.usual(state),
+            *sources.usual(state),
         )
 
 
