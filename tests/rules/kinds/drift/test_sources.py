@@ -95,17 +95,17 @@ def test_a_new_topic_is_found_if_only_one_user_brings_it(of_many, seed):
 
 def test_where_one_user_makes_all_calls_a_change_is_still_found(of_one):
     state = msgspec.msgpack.decode(of_one)
-    assert unpacked(reference_of(state)).crowding > 100
+    assert unpacked(reference_of(state)).crowding[0] > 100
     quiet = fed(state, 31, LEARN, 30, alone=ALL_OF_ONE)
     changed = fed(state, 32, LEARN + 30, 30, burst=3, alone=ALL_OF_ONE)
     assert "breach" not in {reading.verdict for reading in quiet}
     assert "breach" in {reading.verdict for reading in changed}
 
 
-def test_a_reference_that_does_not_know_its_sources_weighs_all_calls_alike(of_many):
+def test_a_reference_of_an_older_version_weighs_all_calls_alike(of_many):
     state = msgspec.msgpack.decode(of_many)
     reference = unpacked(state["reference"])
-    state["reference"] = msgspec.structs.replace(reference, crowding=0.0, crowding_now=0.0).pack()
+    state["reference"] = msgspec.msgpack.encode([*msgspec.structs.astuple(reference)[:-2], 3.0])
     readings = fed(state, 40, LEARN, 30, burst=3, alone=3)
     assert "breach" in {reading.verdict for reading in readings}
 
@@ -149,9 +149,12 @@ def test_a_source_is_heavier_the_more_it_calls_and_is_forgotten_in_hours():
     assert sources.crowding(state, calls([1] * 20), 600) == pytest.approx((1, 1), rel=0.01)
 
 
-def test_sources_of_an_older_version_have_no_call_within_minutes():
-    state: dict = {"sources": [[0, 30.0]]}
+def test_what_an_older_version_counted_goes_on_and_what_it_learned_does_not():
+    state: dict = {"sources": [[0, 30.0]], "crowding": [12.0, 5]}
     assert sources.crowding(state, calls([10]), 1) == pytest.approx((39.5, 10))
+    assert sources.weight((39.5, 10), sources.usual(state)) == 1
+    sources.learn(state, (4.0, 2.0))
+    assert sources.usual(state) == pytest.approx((4, 2))
 
 
 def test_what_is_usual_is_learned_and_a_burst_counts_for_little():
@@ -175,4 +178,4 @@ def test_where_sessions_are_long_a_burst_of_minutes_weighs_by_its_minutes():
     assert hour > 2 * now
     for _ in range(6):
         crowded = sources.crowding(state, [*calls([20]), *step], 1)
-    assert sources.weight(crowded, (hour, now)) < 0.15 < sources.weight(crowded, (hour, 0.0))
+    assert sources.weight(crowded, (hour, now)) < 0.15 < sources.weight(crowded, (hour, 0))

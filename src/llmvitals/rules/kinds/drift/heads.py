@@ -68,13 +68,13 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     watched: list[dict[str, Any]] = state.setdefault("watched", [{} for _ in range(HEADS)])
     novelty, head = reference.novelty, reference.unusual
     seen = distinct(novelty.calls, recent(state), step.calls) if novelty and step.calls else None
-    weight = sources.weight(step.crowding, reference.usual_crowding)
+    weight = sources.weight(step.crowding, reference.crowding)
     looks = step.looks(seen if reference.distinct_calls else None, weight)
     known = _known(state, reference, step.hour, looks)
     found = _compared(state, reference, step.hour, looks) if known else []
     if novelty and head and seen:
         white = head.whitening.white(novelty.mean(seen.y))
-        weighed = len(seen.y) * sources.unusual_weight(step.crowding, reference.usual_crowding)
+        weighed = len(seen.y) * sources.unusual_weight(step.crowding, reference.crowding)
         found.append((UNUSUAL, head.calibration, weighed, white, reference.unusual_calls, 0.0))
     joint = reference.joint
     heads, scores = 3 + (head is not None) + (joint is not None), [Score()] * HEADS

@@ -9,7 +9,7 @@ import msgspec
 
 from llmvitals.rules.kinds.drift.calibration import Calibration
 from llmvitals.rules.kinds.drift.novelty import Novelty
-from llmvitals.rules.kinds.drift.sources import Crowding
+from llmvitals.rules.kinds.drift.sources import UNKNOWN, Crowding
 from llmvitals.stats.whitening import Whitening
 
 KEPT: Final = 48
@@ -37,8 +37,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     its mean. minutes: of calls that the limits rest on; 0 in older references. hours: those of the week that
     were learned; b"" if less than a day was, as no hour is better known then. distinct_calls: those of the
     mean of `topics`, if it looks at distinct calls; 0 if it looks at the sums. joint: the calibration of
-    topics and unusual as one vector, if both look at distinct calls. crowding, crowding_now: the usual ones,
-    see sources; 0 in older references.
+    topics and unusual as one vector, if both look at distinct calls. old_crowding: of older references, which
+    counted sources in another way. crowding: the usual one, see sources; unknown in older references.
     """
 
     version: int
@@ -57,13 +57,8 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     hours: bytes = b""
     distinct_calls: int = 0
     joint: Calibration | None = None
-    crowding: float = 0.0
-    crowding_now: float = 0.0
-
-    @property
-    def usual_crowding(self) -> Crowding:
-        """See sources; 0 where it is unknown."""
-        return self.crowding, self.crowding_now
+    old_crowding: float = 0.0
+    crowding: Crowding = UNKNOWN
 
     def pack(self) -> bytes:
         """Msgpack, about 80 kB for vectors of 256 numbers."""

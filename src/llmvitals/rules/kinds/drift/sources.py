@@ -33,6 +33,8 @@ that one user brings is no usual burst."""
 Crowding = tuple[float, ...]
 """The mean, over the calls of a step, of the calls that their sources have made in each of _MINUTES."""
 NONE: Final[Crowding] = (1.0,) * len(_MINUTES)
+UNKNOWN: Final[Crowding] = (0.0,) * len(_MINUTES)
+"""A usual crowding by which all calls weigh alike."""
 
 
 def crowding(state: dict[str, Any], calls: Sequence[SampledCall], minutes: int) -> Crowding:
@@ -65,9 +67,11 @@ def learn(state: dict[str, Any], crowding: Crowding) -> None:
 
 
 def usual(state: dict[str, Any]) -> Crowding:
-    """How crowded steps usually are: geometric means, in which a burst counts for little. 0: unknown."""
-    steps, *sums = state.get("crowding", (0, *NONE))
-    return tuple(exp(total / steps) if steps else 0.0 for total in sums)
+    """How crowded steps usually are: geometric means, in which a burst counts for little."""
+    steps, *sums = state.get("crowding", (0,))
+    if len(sums) != len(UNKNOWN):  # nothing was learned, or by an older version
+        return UNKNOWN
+    return tuple(exp(total / steps) for total in sums)
 
 
 def weight(crowding: Crowding, usual: Crowding) -> float:

@@ -196,7 +196,8 @@ class Learner:
             state["seen"] if self.length >= DAY // MINUTE else b"",
             state["heads"][0]["calls"] if state["distinct"] else 0,
             both,
-            *sources.usual(state),
+            0.0,
+            sources.usual(state),
         )
 
 
