@@ -12,8 +12,8 @@ company-week, and each problem found within its limit in nine of ten runs; with 
 only.
 
 Without --seed it runs the first seed only, about 20 minutes on two cores; --all runs all sixteen. --random N
-runs the quiet weeks of N random companies instead. The last line is the verdict, and the exit code is 1 if it
-is FAIL.
+runs N random companies instead; their problems begin in the busiest hours of the largest app. The last line
+is the verdict, and the exit code is 1 if it is FAIL.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--calls", type=int, action="append", help="calls a day; may be repeated")
     parser.add_argument("--weeks", type=int, default=4, help="quiet weeks, at least 2")
     parser.add_argument("--company", action="append", choices=[one.name for one in COMPANIES])
-    parser.add_argument("--random", type=int, default=0, metavar="N", help="so many random companies; quiet")
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="so many random companies instead")
     parser.add_argument("--problem", action="append", choices=[one.name for one in PROBLEMS])
     parser.add_argument("--quiet", action="store_true", help="no problems: false alarms only")
     parser.add_argument("--rules", type=Path, help="a folder of rules instead of the starter rules")
@@ -67,7 +67,7 @@ def arguments() -> argparse.Namespace:
     if given.weeks < trial.LEARNED // 7:
         parser.error("--weeks: at least 2, which are learned from")
     if given.random and given.company:
-        parser.error("--random: runs companies of its own; leave --company out")
+        parser.error("--random: it has companies of its own; leave --company out")
     return given
 
 
@@ -78,8 +78,7 @@ def plans(given: argparse.Namespace) -> list[tuple[int, int, trial.Plan]]:
     numbers = [number for number, one in enumerate(COMPANIES) if one.name in names]
     if given.random:
         numbers = [len(COMPANIES) + number for number in range(given.random)]
-    quiet = given.quiet
-    problems = () if quiet else tuple(given.problem or [one.name for one in PROBLEMS])
+    problems = () if given.quiet else tuple(given.problem or [one.name for one in PROBLEMS])
     return [
         (number, seed, trial.Plan(calls, given.weeks, given.rules or folder(calls), problems))
         for calls in sorted(given.calls or CALLS, reverse=True)
