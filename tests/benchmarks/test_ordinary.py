@@ -59,6 +59,18 @@ def test_random_companies_differ_and_are_the_same_for_their_numbers():
         assert {call["app"] for call in calls(len(COMPANIES) + number)} <= {app.name for app in one.apps}
 
 
+def test_a_random_company_has_a_problem_if_it_has_enough_to_show_it_in_its_busy_hours():
+    several = [company(len(COMPANIES) + number) for number in range(12)]
+    for one in several:
+        assert one.main.share == max(app.share for app in one.apps)
+        busy = np.roll(one.main.hours, -one.opens)[:9]
+        assert busy.mean() >= np.mean(one.main.hours)
+        assert BY_NAME["errors"].happens_to(one) == (one.main.errors >= 0.005)
+        assert BY_NAME["topic"].happens_to(one) == one.main.embedded
+        assert BY_NAME["absence"].happens_to(one) == (len(one.apps) > 1)
+    assert 0 < sum(BY_NAME["errors"].happens_to(one) for one in several) < 12
+
+
 def test_there_are_twelve_problems_and_starter_rules_for_each():
     assert len(PROBLEMS) == 12
     assert sum(problem.urgent for problem in PROBLEMS) == 3
