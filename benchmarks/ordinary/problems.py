@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Problem:
     text: str
     rules: frozenset[str]
     factor: Mapping[str, float]
-    least: Mapping[str, float] = field(default_factory=dict)
+    least: Mapping[str, float]
     needs: str = ""
     urgent: bool = False
 

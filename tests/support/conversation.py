@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -11,9 +10,6 @@ import numpy as np
 from llmvitals.record.vitals import Vitals
 from llmvitals.sketch.moments import SOURCE, Moments, least
 from llmvitals.sketch.random_features import Images, key, space
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 WIDTH = 48
 TOPICS = 20
@@ -35,18 +31,14 @@ def images() -> tuple[Images, np.ndarray]:
     return space(WIDTH).images(vectors.astype(np.float32)), topic
 
 
-def moments(
-    rows: np.ndarray, name: str = "t", alone: int = 0, sources: Sequence[int] | None = None
-) -> Moments:
+def moments(rows: np.ndarray, name: str = "t", alone: int = 0) -> Moments:
     """Of calls with the vectors of these rows; their trace ids are `name-row-place`.
 
-    alone: so many of them are of one source, each other one is of its own. sources: the source of each.
+    alone: so many of them are of one source, each other one is of its own.
     """
     found, _ = images()
     ranks = [crc32(f"{name} {place}".encode()) * (SOURCE + 2) for place in range(len(rows))]
     ranks[:alone] = [rank & ~SOURCE for rank in ranks[:alone]]
-    if sources is not None:
-        ranks = [rank & ~SOURCE | source for rank, source in zip(ranks, sources, strict=True)]
     sample = least(
         (rank, f"{name}-{row}-{place}", found.x[row].astype("<i2").tobytes())
         for place, (rank, row) in enumerate(zip(ranks, rows.tolist(), strict=True))
@@ -77,12 +69,6 @@ def closer(rows: np.ndarray, share: float) -> Vitals:
     return Vitals(meaning={SPACE: Moments(len(rows), *(each.tobytes() for each in sums))})
 
 
-def about(
-    rows: np.ndarray,
-    name: str = "t",
-    model: str = SPACE,
-    alone: int = 0,
-    sources: Sequence[int] | None = None,
-) -> Vitals:
+def about(rows: np.ndarray, name: str = "t", model: str = SPACE, alone: int = 0) -> Vitals:
     """A pane."""
-    return Vitals(meaning={model: moments(rows, name, alone, sources)})
+    return Vitals(meaning={model: moments(rows, name, alone)})

@@ -81,4 +81,4 @@ def weight(crowding: Crowding, usual: Crowding) -> float:
 
 def unusual_weight(crowding: Crowding, usual: Crowding) -> float:
     """The same of an unusual call, which weighs less only where an hour is more crowded."""
-    return weight(crowding[:1], tuple(one * _SPARED for one in usual[:1]))
+    return weight((crowding[0] / _SPARED,), usual[:1])
