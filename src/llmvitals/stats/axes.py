@@ -54,8 +54,9 @@ def found(state: dict[str, Any], kept: int = KEPT) -> Axes:
 def _greatest(rows: list[bytes], kept: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions and lengths of the greatest axes, without axes of length 0."""
     stacked = np.frombuffer(b"".join(rows), "<f2").reshape(len(rows), -1).astype(np.float64)
-    values, mixes = np.linalg.eigh(stacked @ stacked.T)
+    few = len(rows) < stacked.shape[1]
+    values, mixes = np.linalg.eigh(stacked @ stacked.T if few else stacked.T @ stacked)
     values, mixes = values[::-1][:kept], mixes[:, ::-1][:, :kept]
     real = values > max(values[0], 1e-12) * 1e-9
-    sizes = np.sqrt(values[real])
-    return (mixes[:, real].T @ stacked) / sizes[:, None], sizes
+    sizes, mixes = np.sqrt(values[real]), mixes[:, real].T
+    return (mixes @ stacked) / sizes[:, None] if few else mixes, sizes

@@ -45,7 +45,7 @@ def first() -> calibration.Calibration:
         calibration.add_roots(state, each)
         if number % 36 == 0:
             calibration.close(state)
-    return calibration.fitted(state, 36, 1.0, borrow=True)
+    return calibration.fitted(state, 36, 1.0, borrow=calibration.BORROWED)
 
 
 def watched(values: np.ndarray, step: int = 1) -> dict:

@@ -122,6 +122,21 @@ def test_shape_has_wider_limits_where_calls_come_in_few_groups(of_many):
     assert shapes[0.5] == shapes[1.0] > 1 > shapes[16.0]
 
 
+def test_limits_that_were_not_measured_are_wider_where_calls_come_in_few_groups():
+    """Each minute has its own topic, in four of five calls."""
+    state, rng, detector = {}, np.random.default_rng(70), RULE.detector(PANE, ())
+    for pane in range(6 * LEARN):
+        rows = talk(rng, CALLS)
+        rows[:4] = rng.choice(np.flatnonzero(images()[1] == pane // 6 * 7 % NEW), 4)
+        detector.take(state, pane, about(rows, f"{pane}"))
+    reference = unpacked(reference_of(state))
+    assert reference.overdispersion > 3
+    wider = 1.1 * reference.overdispersion ** (1 / 3)
+    for found in (reference.topics.calibration, reference.unusual.calibration, reference.joint):
+        limits, measured = found.limits(43_200), len(found.scales)
+        assert limits[measured:] == pytest.approx(wider * limits[measured - 2 : measured].max())
+
+
 def calls(by_source: list[int]) -> list[SampledCall]:
     """Calls of sources that have made so many each."""
     return [SampledCall("", b"", 0, source) for source, count in enumerate(by_source) for _ in range(count)]

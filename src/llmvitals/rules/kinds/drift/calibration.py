@@ -23,7 +23,7 @@ _NORMAL: Final = 2.0
 """The least scale: that of squared normal values in the tail. Few blocks cannot show a smaller one."""
 LEAST: Final = 0.5
 BORROWED: Final = 1.1
-"""What widens the limit of a span that was too long to be measured."""
+"""What widens the limit of a span that was too long to be measured, at least."""
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -35,7 +35,7 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True, dict=True):
     better estimation of extreme winds", 1982). A burst is extreme in short spans but not in long ones, so one
     limit for all would be too high for long spans. blocks: the number fitted. minutes: of a block.
     step: minutes of a step. Spans without location and scale were too long to be measured: they have the
-    greater limit of the last two that were, times BORROWED.
+    greater limit of the last two that were, times `borrowed`.
     """
 
     cap: float
@@ -46,6 +46,7 @@ class Calibration(msgspec.Struct, frozen=True, array_like=True, dict=True):
     blocks: int
     minutes: int
     step: float = 1.0
+    borrowed: float = BORROWED
 
     def limits(self, run: float) -> NDArray[np.float64]:
         """The limit of each span, in deviations; any of them is exceeded once in `run` minutes."""
@@ -78,9 +79,19 @@ def _limits(found: Calibration, run: float) -> NDArray[np.float64]:
     passed = levels + _SURE * gumbel.doubt(scales, apart, blocks)
     limits = np.sqrt(np.maximum(passed, 1.0))
     borrowed = len(found.means) - len(limits)
-    limits = np.concatenate([limits, np.repeat(limits[-2:].max() * BORROWED, borrowed)])
+    limits = np.concatenate([limits, np.repeat(limits[-2:].max() * found.borrowed, borrowed)])
     limits.flags.writeable = False
     return limits
+
+
+def wider(overdispersion: float) -> float:
+    """What widens a limit that does not show how few groups the calls come in; 1 if they are independent.
+
+    T² grows with the overdispersion, and its cube root is what is limited. Where calls come in few groups,
+    such as sessions, long spans are further from usual than short ones, and sums of random features have
+    heavier tails than the hours show that limits rest on.
+    """
+    return float(np.cbrt(max(overdispersion, 1.0)))
 
 
 def capped(radii: list[float]) -> float:
@@ -116,10 +127,10 @@ def close(state: dict[str, Any]) -> None:
     state.setdefault("blocks", []).append(state.pop("block"))
 
 
-def fitted(state: dict[str, Any], minutes: int, step: float, *, borrow: bool = False) -> Calibration:
+def fitted(state: dict[str, Any], minutes: int, step: float, *, borrow: float = 0.0) -> Calibration:
     """The calibration by all recorded minutes; minutes: of a block; step: minutes of a step.
 
-    borrow: keep the spans that are too long to be measured. Without it they are left out.
+    borrow: what widens the limits of spans that are too long to be measured. With 0 they are left out.
     """
     spans = max(sum(span * _OFTEN <= state["count"] for span in SPANS), 1)
     means, squares = (np.array(state[name][:spans]) / state["count"] for name in ("sum", "squares"))
@@ -137,4 +148,5 @@ def fitted(state: dict[str, Any], minutes: int, step: float, *, borrow: bool = F
         len(maxima),
         minutes,
         step,
+        borrow,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from llmvitals.rules.kinds.drift import second_limits, sources
 from llmvitals.rules.kinds.drift import weekly_profile as weekly
+from llmvitals.rules.kinds.drift.calibration import wider
 from llmvitals.rules.kinds.drift.calls import distinct, recent
 from llmvitals.stats import hotelling
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 HEADS: Final = 5
 TOPICS, SHAPE, ALIKE, UNUSUAL, JOINT = range(HEADS)
-_POWER: Final = 0.25
-"""Of the overdispersion, by which the limits of `shape` are wider. Where calls come in few groups, such as
-sessions, sums of random features have heavier tails than the hours show in which limits are learned."""
 
 
 class Score(NamedTuple):
@@ -81,8 +79,8 @@ def read(state: dict[str, Any], reference: Reference, step: Step, run: float) ->
     looked: dict[int, NDArray[np.float64]] = {}
     for place, calibration, calls, white, usual_calls, unsure in found:
         memory, limits = memories[place], second_limits.limits(watched[place], calibration, run * heads)
-        if place == SHAPE:
-            limits = limits * max(reference.overdispersion, 1.0) ** _POWER
+        if place == SHAPE:  # sums of random features have heavy tails
+            limits = limits * wider(reference.overdispersion)
         hotelling.remember(memory, calls, white, calibration.lowered(limits), unsure=unsure)
         looked[place] = hotelling.roots(memory, usual_calls)
         scores[place] = Score(*calibration.read(looked[place], limits))

@@ -61,7 +61,7 @@ class Reference(msgspec.Struct, frozen=True, array_like=True):
     crowding: Crowding = UNKNOWN
 
     def pack(self) -> bytes:
-        """Msgpack, about 80 kB for vectors of 256 numbers."""
+        """Msgpack, about 110 kB for vectors of 256 numbers."""
         return msgspec.msgpack.encode(self)
 
 

@@ -40,7 +40,7 @@ def add(state: dict[str, Any], roots: NDArray[np.float64], minutes: int, learned
         calibration.close(state)
     if len(state.get("blocks", ())) == BLOCKS:
         sizes = state["minutes"] // BLOCKS, state["minutes"] / state["count"]
-        made = calibration.fitted({"cap": math.inf, **state}, *sizes, borrow=True)
+        made = calibration.fitted({"cap": math.inf, **state}, *sizes, borrow=calibration.BORROWED)
         state.clear()
         state["fitted"] = msgspec.msgpack.encode(made)
 

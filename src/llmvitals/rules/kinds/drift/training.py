@@ -34,7 +34,7 @@ FEWEST: Final = (6, 12, 6, 12, 8, 24)
 """The least number of steps of each part; of the last one also of blocks of maxima."""
 MEAN, CAP, LIMITS = 3, 4, 5
 """Parts."""
-AXES: Final = (64, axes.KEPT, 64)
+AXES: Final = (64, axes.KEPT, unusual.AXES)
 """Axes of the scatter of x, of z, and of x of the distinct calls. With 32 of x, the axes that are told apart
 differ so much from the mean of the others that topics which lie along small ones are found later."""
 MOST_CAP: Final = 6 * HOUR // MINUTE
@@ -104,10 +104,11 @@ class Learner:
     def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         """Add to the means of x, of z, and of x of the distinct calls."""
         heads = state.setdefault("heads", [{}, {}, {}])
-        distinct = (len(seen.x), seen.mean) if seen is not None else (0, looks[0][1])
-        for head, (calls, mean), most in zip(heads, (*looks, distinct), AXES, strict=True):
+        for head, (calls, mean), most in zip(heads, looks, AXES, strict=False):
             if calls:
                 unusual.add_mean(head, calls, mean, most)
+        if seen is not None:
+            unusual.add_calls(heads[-1], seen.x)
         if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK:
             weekly.gather(state, step.end, [mean for _, mean in looks])
         kept = (*state.get("kept", ()), *small(step.moments.sample))
@@ -173,18 +174,20 @@ class Learner:
 
     def _made(self, state: dict[str, Any], space: str, end: int) -> Reference:
         step = state["minutes"] / state["steps"]
-        sizes = self._block, step
+        sizes, overdispersion = (self._block, step), state["apart"] / state["held"]
+        borrow = calibration.BORROWED * calibration.wider(overdispersion)
         first, second = state["heads"]
-        topics = Head(_whitening(first), calibration.fitted(first, *sizes, borrow=bool(state["distinct"])))
+        measured = calibration.fitted(first, *sizes, borrow=borrow if state["distinct"] else 0.0)
+        topics = Head(_whitening(first), measured)
         shape = Head(_whitening(second), calibration.fitted(second, *sizes))
-        seen, unusual_head, unusual_calls = unusual.learned(state, *sizes)
-        both = calibration.fitted(state["joint"], *sizes, borrow=True) if "joint" in state else None
+        seen, unusual_head, unusual_calls = unusual.learned(state, *sizes, borrow)
+        both = calibration.fitted(state["joint"], *sizes, borrow=borrow) if "joint" in state else None
         return Reference(
             VERSION,
             space,
             end,
             state["heads"][1]["calls"],
-            state["apart"] / state["held"],
+            overdispersion,
             topics,
             shape,
             calibration.fitted(state["alike"], *sizes),
@@ -211,7 +214,7 @@ def _whitened(state: dict[str, Any]) -> None:
         found, season = axes.found(head, AXES[place]), None
         if "hours" in state:
             whole = np.frombuffer((everything, shape)[place]["mean"], "<f8")
-            season = weekly.season(state, place, whole, found.directions)
+            season = weekly.season(state, place, whole, found.directions[: AXES[0]])
         made = whitening(np.frombuffer(head["mean"], "<f8"), found, season)
         heads.append({"whitening": msgspec.msgpack.encode(made), "calls": head["calls"]})
     state["heads"] = heads

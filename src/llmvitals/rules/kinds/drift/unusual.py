@@ -6,7 +6,7 @@ with: what is near to centroids that it was made of says nothing about later cal
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from llmvitals.rules.kinds.drift.step import Step
+
+AXES: Final = 128
+"""Axes of the scatter of distinct calls. Along a small axis lies no less of a new topic than along a great
+one, so all that are told apart from the mean of the others help to find it."""
+SCATTERED: Final = 16
+"""Single calls of a step that are added to the scatter."""
 
 
 def distinct_calls(state: dict[str, Any], step: Step) -> Distinct | None:
@@ -68,36 +74,61 @@ def heads(state: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in (head, state.get("joint", {})) if "block" in each]
 
 
-def learned(state: dict[str, Any], minutes: int, step: float) -> tuple[Novelty | None, Head | None, int]:
-    """What makes a call unusual, the head, and the calls of its mean; minutes, step: see Calibration."""
+def learned(
+    state: dict[str, Any], minutes: int, step: float, borrow: float
+) -> tuple[Novelty | None, Head | None, int]:
+    """What makes a call unusual, the head, and the calls of its mean; others: see calibration.fitted."""
     found = state["unusual"]
     if found is None:
         return None, None, 0
     head = found["head"]
-    made = Head(_whitening(head["whitening"]), calibration.fitted(head, minutes, step, borrow=True))
+    made = Head(_whitening(head["whitening"]), calibration.fitted(head, minutes, step, borrow=borrow))
     return _novelty(found["novelty"]), made, head["calls"]
 
 
-def add_mean(head: dict[str, Any], calls: float, mean: NDArray[np.float64], kept: int = axes.KEPT) -> None:
+def add_mean(
+    head: dict[str, Any],
+    calls: float,
+    mean: NDArray[np.float64],
+    kept: int = axes.KEPT,
+    *,
+    weight: float = 1,
+) -> None:
     """Add to a mean, and to the scatter of √n·mean about it (as it was before: Welford's update).
 
-    State, {} at first: "calls", "mean"; and see stats.axes.
+    State, {} at first: "calls", "mean"; and see stats.axes. weight: of the row that is added to the scatter.
     """
     before = head.get("calls", 0)
     old = np.frombuffer(head["mean"], "<f8") if before else mean
     if before:
-        axes.gather(head, (mean - old) * np.sqrt(calls * before / (calls + before)), kept)
+        axes.gather(head, (mean - old) * np.sqrt(weight * calls * before / (calls + before)), kept)
     head["calls"] = before + calls
     head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
 
 
+def add_calls(head: dict[str, Any], calls: NDArray[np.floating]) -> None:
+    """Add distinct calls (n × d) to a mean and to its scatter. Half of the scatter is that of single calls.
+
+    There are many more calls than minutes, so their scatter is known better, above all along small axes. The
+    scatter of √n·mean shows what comes and goes. State: see add_mean.
+    """
+    if not len(calls):
+        return
+    single = calls[:SCATTERED]
+    if "mean" in head:
+        for row in (single - np.frombuffer(head["mean"], "<f8")) / np.sqrt(2):
+            axes.gather(head, row, AXES)
+    mean = calls.sum(axis=0, dtype=np.float64) / len(calls)
+    add_mean(head, len(calls), mean, AXES, weight=len(single) / 2)
+
+
 def _learn_head(found: dict[str, Any], part: int, seen: Distinct, weight: float) -> None:
     """weight: of a call, once the usual mean is learned: until then it is learned how crowded steps are."""
-    head, mean = found.setdefault("head", {}), _novelty(found["novelty"]).mean(seen.y)
+    head, usual = found.setdefault("head", {}), _novelty(found["novelty"])
     if part == 3:
-        if len(seen.y):
-            add_mean(head, len(seen.y), mean.astype(np.float64))
+        add_calls(head, usual.weighed(seen.y))
         return
+    mean = usual.mean(seen.y)
     calls, white = weight * len(seen.y), _whitening(head["whitening"]).white(mean)
     if part == 4:
         head.setdefault("radii", []).extend([radius(calls, white)] if calls else [])
@@ -134,7 +165,7 @@ def _close_mean(found: dict[str, Any]) -> bool:
     head = found.get("head", {})
     if not head.get("scatter"):
         return False
-    made = whitening(np.frombuffer(head["mean"], "<f8"), axes.found(head))
+    made = whitening(np.frombuffer(head["mean"], "<f8"), axes.found(head, AXES))
     found["head"] = {"whitening": msgspec.msgpack.encode(made), "calls": head["calls"]}
     return True
 
