@@ -20,7 +20,7 @@ demo: $(VENV)/.demo ## See it work on a real Kafka (SECONDS=60 ends by itself)
 
 test: $(VENV)/.test $(LITELLM)/.done $(INTEGRATIONS)/.done ## Run every test, on a real Kafka and InfluxDB (ARGS="-k topics")
 	$(BIN)/python -m compileall -q src # the tests start many processes, which may not be allowed to write bytecode
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS) # one thread each, as the worker has
 
 check: $(VENV)/.check ## Lint, format, types (tests and benchmarks too), layers, compose file
 	$(BIN)/ruff check .
