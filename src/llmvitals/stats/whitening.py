@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from llmvitals.stats.axes import Axes, Floats
 
 RIDGE: Final = 0.1
-HOURS: Final = 168
-"""Of the week."""
 
 
 class Whitening(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -21,8 +19,8 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True, dict=True):
 
     Of Σ are kept the greatest axes, and along all others the mean of what is left. So
     y = rest·(u + Σᵢ gainᵢ·⟨axisᵢ, u⟩·axisᵢ). mean (d) and gains (k): float32, axes (k × d): int8.
-    season: how far each hour of the week is from the mean along the greatest axes (hours × at most k,
-    float32), b"" where no week was learned.
+    season: how far each hour of the week is from the mean along the axes (hours × k, float32), b"" where no
+    week was learned.
     """
 
     mean: bytes
@@ -35,8 +33,7 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True, dict=True):
         """The y (… × d, float32) of means (… × d, at the scale of the reference's); hour: of the week."""
         apart, axes = means.astype(np.float32) - self._mean, self._directions
         if self.season and hour is not None:
-            along = self._season[hour]
-            apart -= along @ axes[: len(along)]
+            apart -= np.frombuffer(self.season, "<f4").reshape(-1, len(axes))[hour] @ axes
         along = (apart @ axes.T) * np.frombuffer(self.gains, "<f4")
         white: Floats = (apart + along @ axes) * np.float32(self.rest)
         return white
@@ -46,10 +43,6 @@ class Whitening(msgspec.Struct, frozen=True, array_like=True, dict=True):
         mean = self._mean
         out = (means.astype(np.float32) - mean) @ mean / max(float(np.sqrt(mean @ mean)), 1e-9)
         return np.array([out], np.float32)
-
-    @cached_property
-    def _season(self) -> Floats:
-        return np.frombuffer(self.season, "<f4").reshape(HOURS, -1)
 
     @cached_property
     def _mean(self) -> Floats:
@@ -82,5 +75,5 @@ def whitening(
         whole.tobytes(),
         (gains * sizes**2).astype("<f4").tobytes(),
         float(rest),
-        b"" if season is None else (season * sizes[: season.shape[1]]).astype("<f4").tobytes(),
+        b"" if season is None else (season * sizes).astype("<f4").tobytes(),
     )

@@ -281,8 +281,8 @@ def test_two_hours_of_calls_are_enough_to_know_their_scatter():
     rng, widths = np.random.default_rng(29), np.geomspace(1, 0.3, WIDE)
     head: dict = {}
     for _ in range(120):
-        unusual.add_calls(head, 0.5 + rng.normal(size=(20, WIDE)) * widths)
-    white = whitening(np.frombuffer(head["mean"]), found(head, unusual.AXES))
+        unusual.add_calls(head, 0.5 + rng.normal(size=(20, WIDE)) * widths, WIDE)
+    white = whitening(np.frombuffer(head["mean"]), found(head, WIDE))
     later = white.white(0.5 + rng.normal(size=(20_000, WIDE)) * widths)
     variances = np.linalg.eigvalsh(np.cov(later.T))
     assert 0.4 < variances.min() < variances.max() < 2.5

@@ -34,8 +34,8 @@ FEWEST: Final = (6, 12, 6, 12, 8, 24)
 """The least number of steps of each part; of the last one also of blocks of maxima."""
 MEAN, CAP, LIMITS = 3, 4, 5
 """Parts."""
-AXES: Final = (64, axes.KEPT, unusual.AXES)
-"""Axes of the scatter of x, of z, and of x of the distinct calls. With 32 of x, the axes that are told apart
+AXES: Final = (64, axes.KEPT)
+"""Axes of the scatter of x and of z. With 32 of x, the axes that are told apart
 differ so much from the mean of the others that topics which lie along small ones are found later."""
 MOST_CAP: Final = 6 * HOUR // MINUTE
 CALLS: Final = 4
@@ -104,11 +104,11 @@ class Learner:
     def _mean(self, state: dict[str, Any], step: Step, looks: Looks, seen: Distinct | None) -> None:
         """Add to the means of x, of z, and of x of the distinct calls."""
         heads = state.setdefault("heads", [{}, {}, {}])
-        for head, (calls, mean), most in zip(heads, looks, AXES, strict=False):
+        for head, (calls, mean), most in zip(heads[:2], looks, AXES, strict=True):
             if calls:
                 unusual.add_mean(head, calls, mean, most)
         if seen is not None:
-            unusual.add_calls(heads[-1], seen.x)
+            unusual.add_calls(heads[-1], seen.x, AXES[0])
         if self.length * sum(SHARES[1:CAP]) >= weekly.WEEK:
             weekly.gather(state, step.end, [mean for _, mean in looks])
         kept = (*state.get("kept", ()), *small(step.moments.sample))
@@ -214,7 +214,7 @@ def _whitened(state: dict[str, Any]) -> None:
         found, season = axes.found(head, AXES[place]), None
         if "hours" in state:
             whole = np.frombuffer((everything, shape)[place]["mean"], "<f8")
-            season = weekly.season(state, place, whole, found.directions[: AXES[0]])
+            season = weekly.season(state, place, whole, found.directions)
         made = whitening(np.frombuffer(head["mean"], "<f8"), found, season)
         heads.append({"whitening": msgspec.msgpack.encode(made), "calls": head["calls"]})
     state["heads"] = heads

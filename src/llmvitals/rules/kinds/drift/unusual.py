@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llmvitals.rules.kinds.drift.step import Step
 
 AXES: Final = 128
-"""Axes of the scatter of distinct calls. Along a small axis lies no less of a new topic than along a great
+"""Axes of the scatter of weighed calls. Along a small axis lies no less of a new topic than along a great
 one, so all that are told apart from the mean of the others help to find it."""
 SCATTERED: Final = 16
 """Single calls of a step that are added to the scatter."""
@@ -106,7 +106,7 @@ def add_mean(
     head["mean"] = (old + (mean - old) * calls / (calls + before)).astype("<f8").tobytes()
 
 
-def add_calls(head: dict[str, Any], calls: NDArray[np.floating]) -> None:
+def add_calls(head: dict[str, Any], calls: NDArray[np.floating], kept: int) -> None:
     """Add distinct calls (n × d) to a mean and to its scatter. Half of the scatter is that of single calls.
 
     There are many more calls than minutes, so their scatter is known better, above all along small axes. The
@@ -117,16 +117,16 @@ def add_calls(head: dict[str, Any], calls: NDArray[np.floating]) -> None:
     single = calls[:SCATTERED]
     if "mean" in head:
         for row in (single - np.frombuffer(head["mean"], "<f8")) / np.sqrt(2):
-            axes.gather(head, row, AXES)
+            axes.gather(head, row, kept)
     mean = calls.sum(axis=0, dtype=np.float64) / len(calls)
-    add_mean(head, len(calls), mean, AXES, weight=len(single) / 2)
+    add_mean(head, len(calls), mean, kept, weight=len(single) / 2)
 
 
 def _learn_head(found: dict[str, Any], part: int, seen: Distinct, weight: float) -> None:
     """weight: of a call, once the usual mean is learned: until then it is learned how crowded steps are."""
     head, usual = found.setdefault("head", {}), _novelty(found["novelty"])
     if part == 3:
-        add_calls(head, usual.weighed(seen.y))
+        add_calls(head, usual.weighed(seen.y), AXES)
         return
     mean = usual.mean(seen.y)
     calls, white = weight * len(seen.y), _whitening(head["whitening"]).white(mean)

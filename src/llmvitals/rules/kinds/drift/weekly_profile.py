@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from llmvitals.stats.whitening import HOURS
 from llmvitals.window import HOUR, MINUTE
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+HOURS: Final = 168
 WEEK: Final = HOURS * HOUR // MINUTE
 """Minutes that have to be learned for a weekly profile."""
 DOUBT: Final = 10
